@@ -1,0 +1,1 @@
+"""The only place where teachers, students and environments meet."""

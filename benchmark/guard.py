@@ -1,0 +1,106 @@
+"""Calls a teacher on the harness's terms: in time, within its contract, on its own bill."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from teachers.proposals import validate_proposal
+
+from benchmark.errors import TeacherError
+from benchmark.ledger import Ledger
+from teachers.base import Outcomes, Proposal, Teacher
+
+
+class GuardedTeacher:
+    """A teacher behind a time limit, validation and a CPU meter.
+
+    Every fault of the teacher becomes one ``TeacherError`` sentence that names the method; the
+    loop itself stays free of guards.
+    """
+
+    def __init__(self, teacher: Teacher, ledger: Ledger, seconds: float):
+        self.teacher = teacher
+        self.ledger = ledger
+        self.seconds = seconds
+        self.name = type(teacher).__name__
+        self.weighs = callable(getattr(teacher, "weigh", None))
+
+    def propose(self, count: int) -> tuple[np.ndarray, Proposal]:
+        """Return the numbers (count,) of the proposed tasks and the validated proposal."""
+        progress = self.ledger.progress
+        proposal = self._call("propose", lambda: self.teacher.propose(count, progress))
+        self._call("propose", lambda: self._validate(proposal, count))
+        numbers = np.arange(self.ledger.proposed, self.ledger.proposed + count)
+        self.ledger.proposed += count
+        return numbers, proposal
+
+    def observe(self, **columns: Any) -> None:
+        """Hand finished tasks to the teacher."""
+        try:
+            outcomes = Outcomes(**columns)
+        except ValueError as error:
+            raise TeacherError(f"the student of this run failed: {error}") from error
+        self._call("observe", lambda: self.teacher.observe(outcomes))
+
+    def weigh(self, batch: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Ask the teacher for loss weights; the result has shape (n,), finite and not negative."""
+        count = len(batch["loss"])
+        weights = self._call("weigh", lambda: np.asarray(self.teacher.weigh(batch), np.float64))
+        if weights.shape != (count,) or not np.isfinite(weights).all() or (weights < 0).any():
+            raise TeacherError(
+                f"{self.name}.weigh() must return {count} finite weights >= 0, "
+                f"but returned shape {weights.shape} with values like {weights.ravel()[:3]}"
+            )
+        return weights
+
+    def _validate(self, proposal: Proposal, count: int) -> None:
+        if not isinstance(proposal, Proposal):
+            raise ValueError(
+                f"propose() must return a Proposal, but returned {type(proposal).__name__}"
+            )
+        validate_proposal(proposal, self.teacher.task_space, count)
+
+    def _call(self, method: str, action: Callable[[], Any]) -> Any:
+        """Run ``action`` under the time limit and bill it; turn any exception into a sentence."""
+        try:
+            with self.ledger.charge("teacher"), time_limit(self.seconds):
+                return action()
+        except TeacherError:
+            raise
+        except _OutOfTime as error:
+            raise TeacherError(
+                f"{self.name}.{method}() took longer than {self.seconds:g} s; "
+                "the limit per call is pinned by the protocol"
+            ) from error
+        except Exception as error:
+            raise TeacherError(
+                f"{self.name}.{method}() failed: {type(error).__name__}: {error}"
+            ) from error
+
+
+class _OutOfTime(BaseException):
+    """Raised inside a call that exceeded its limit; no ``except Exception`` can swallow it."""
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Interrupt the enclosed block after ``seconds`` (main thread of a POSIX process only)."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(signum: int, frame: Any) -> None:
+        raise _OutOfTime
+
+    previous = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)

@@ -1,0 +1,119 @@
+"""The loop for supervised tasks: propose examples, train on batches of them, observe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from benchmark.evaluate import cross_entropy
+from benchmark.guard import GuardedTeacher
+from benchmark.ledger import Ledger
+from benchmark.loops.listener import Listener
+from environments.base import SupervisedTask
+from students.base import SupervisedStudent
+
+
+class BatchLoop:
+    """Trains a student on the examples a teacher proposes, until the budget is spent.
+
+    A proposal covers ``batches_per_proposal`` batches of ``batch_size`` examples; it is shorter at
+    the end of the budget. Loss weights of a proposal and of ``weigh`` multiply; the harness scales
+    them to a mean of one per batch, so that weighting never becomes a change of learning rate.
+    """
+
+    def __init__(
+        self,
+        teacher: GuardedTeacher,
+        student: SupervisedStudent,
+        task: SupervisedTask,
+        ledger: Ledger,
+        listener: Listener,
+        seed: int,
+        batch_size: int,
+        batches_per_proposal: int,
+    ):
+        self.teacher, self.student, self.task = teacher, student, task
+        self.ledger, self.listener = ledger, listener
+        self.batch_size, self.chunk = batch_size, batch_size * batches_per_proposal
+        self.signals = teacher.teacher.signals
+        self.rng = np.random.default_rng(seed)
+
+    def run(self) -> None:
+        """Train until the budget is spent; the listener evaluates and saves in between."""
+        self.listener.on_progress(self)
+        while (remaining := int(self.ledger.total - self.ledger.spent)) >= 1:
+            # The teacher chooses the next examples; asking the probe may have cost some budget.
+            began = self.ledger.spent
+            numbers, proposal = self.teacher.propose(min(self.chunk, remaining))
+            tasks = np.asarray(proposal.tasks)
+
+            # The student trains on them, batch by batch, in the order of the proposal.
+            reports = []
+            with self.ledger.charge("student"):
+                for start in range(0, len(tasks), self.batch_size):
+                    batch = tasks[start : start + self.batch_size]
+                    inputs, targets = self.task.sample(batch, self.rng)
+                    weights = _part(proposal.weights, start, self.batch_size)
+                    report = self.student.train(inputs, targets, self.weigher(batch, weights))
+                    if "loss_after" in self.signals:
+                        report["loss_after"] = self.loss_after(inputs, targets)
+                    reports.append(report)
+            self.ledger.student += len(tasks)
+
+            # The teacher hears how each example went, in the order of its proposal.
+            self.report(began, numbers, tasks, reports)
+
+            # Held-out evaluation and checkpoints, when they are due.
+            self.listener.on_progress(self)
+
+    def weigher(self, tasks: np.ndarray, weights: np.ndarray | None) -> Callable | None:
+        """Combine the proposal's weights and the teacher's ``weigh`` into one normalised rule."""
+        if weights is None and not self.teacher.weighs:
+            return None
+
+        def weigh(batch: dict[str, np.ndarray]) -> np.ndarray:
+            total = np.ones(len(tasks)) if weights is None else weights
+            if self.teacher.weighs:
+                total = total * self.teacher.weigh({**batch, "tasks": tasks})
+            mean = total.mean()
+            return total / mean if mean > 0 else total
+
+        return weigh
+
+    def loss_after(self, inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """The loss (n,) of the batch after the step; one more forward pass, billed."""
+        self.ledger.forward += len(inputs)
+        return cross_entropy(self.student.predict(inputs)["logits"].astype(np.float64), targets)
+
+    def report(
+        self, began: float, numbers: np.ndarray, tasks: np.ndarray, reports: list[dict[str, Any]]
+    ) -> None:
+        """Tell the teacher and the listener how the examples went."""
+        joined = {
+            name: np.concatenate([report[name] for report in reports])
+            for name in ("loss", "correct", *self.signals)
+        }
+        columns = {
+            "proposal": numbers,
+            "tasks": tasks,
+            "score": -joined["loss"],
+            "success": joined["correct"],
+            "length": np.ones(len(tasks), dtype=np.int64),
+        }
+        self.listener.on_outcomes(began + np.arange(len(tasks)), columns)
+        signals = {name: joined[name] for name in self.signals}
+        self.teacher.observe(**columns, signals=signals)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The stream of the examples' own randomness."""
+        return {"rng": self.rng.bit_generator.state}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue that stream."""
+        self.rng.bit_generator.state = state["rng"]
+
+
+def _part(values: np.ndarray | None, start: int, size: int) -> np.ndarray | None:
+    return None if values is None else np.asarray(values, dtype=float)[start : start + size]

@@ -1,0 +1,226 @@
+"""Protocols: published experiments as data, read strictly from TOML into frozen dataclasses."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import tomllib
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from benchmark.errors import LyceumError, unknown
+
+FOLDER = Path(__file__).parent / "protocols"
+_STRICT = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
+
+
+@dataclass(frozen=True, config=_STRICT)
+class TaskBlock:
+    """Which world or supervised task, and which tasks of it a teacher may propose."""
+
+    kind: Literal["procedural", "supervised"]
+    name: str
+    version: int
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True, config=_STRICT)
+class StudentBlock:
+    """The student and all its hyperparameters."""
+
+    name: str
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True, config=_STRICT)
+class BudgetBlock:
+    """What a run may spend, and in which portions.
+
+    ``total`` counts environment steps or example presentations (one forward and one backward pass
+    of one example). ``parallel`` is the number of worlds side by side, or examples per batch;
+    ``batches_per_proposal`` says how many batches a teacher of examples proposes at once.
+    """
+
+    unit: Literal["environment steps", "presentations"]
+    total: int = Field(gt=0)
+    parallel: int = Field(gt=0)
+    batches_per_proposal: int = Field(default=1, gt=0)
+    teacher_call_seconds: float = Field(default=20.0, gt=0)
+
+
+@dataclass(frozen=True, config=_STRICT)
+class EvaluationBlock:
+    """The held-out evaluation: ``count`` equally spaced grid points after the one at zero."""
+
+    count: int = Field(gt=0)
+    tasks: str = ""  # a JSON file beside the protocol; empty for supervised tasks
+    episodes_per_task: int = Field(default=1, gt=0)
+
+
+@dataclass(frozen=True, config=_STRICT)
+class ScoreBlock:
+    """How raw results become a score: z = (x - low) / (high - low).
+
+    ``measure`` is "success" (share of successes or of correct answers) or "return" (mean episode
+    return). With ``success_return`` an episode succeeds when its return is above it; without, the
+    world's own flag counts. ``final_window`` evaluations make the final score, ``target`` is the
+    level for time-to-target in units of z.
+    """
+
+    measure: Literal["success", "return"]
+    low: float = 0.0
+    high: float = 1.0
+    success_return: float | None = None
+    final_window: int = Field(default=3, gt=0)
+    target: float | None = None
+
+
+@dataclass(frozen=True, config=_STRICT)
+class InformationBlock:
+    """What a teacher may be told: the knowledge level and the privileges that are allowed."""
+
+    knowledge: Literal["none", "low", "high"] = "none"
+    privileges: list[str] = Field(default_factory=list)
+    return_range: list[float] | None = None
+    initial_mean: list[float] | None = None
+    initial_std: list[float] | None = None
+    target_mean: list[float] | None = None
+    target_std: list[float] | None = None
+
+
+@dataclass(frozen=True, config=_STRICT)
+class StatisticsBlock:
+    """Seeds and how the table is computed."""
+
+    seeds: list[int]
+    ranked_from: int = 10
+    listed_from: int = 5
+    reference: str = "uniform"
+    confidence: float = 0.95
+    resamples: int = 10000
+    bootstrap_seed: int = 0
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Protocol:
+    """One published experiment: everything that decides a number stands in here.
+
+    Raises:
+        LyceumError: from ``Protocol.load``: the file is missing, malformed or has an unknown key.
+    """
+
+    name: str
+    title: str
+    status: Literal["draft", "frozen", "retired", "smoke"]
+    task: TaskBlock
+    student: StudentBlock
+    budget: BudgetBlock
+    evaluation: EvaluationBlock
+    score: ScoreBlock
+    statistics: StatisticsBlock
+    information: InformationBlock = Field(default_factory=InformationBlock)
+
+    @staticmethod
+    def names() -> list[str]:
+        """The names of all published protocols."""
+        return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+    @staticmethod
+    def load(name: str) -> Protocol:
+        """Read a published protocol by name, or one of your own by a path ending in .toml."""
+        path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
+        if not path.is_file():
+            if name.endswith(".toml"):
+                raise LyceumError(f"no protocol file {name}")
+            raise unknown("protocol", name, Protocol.names())
+        try:
+            content = json.dumps(tomllib.loads(path.read_text("utf-8")))
+            protocol = TypeAdapter(Protocol).validate_json(content)
+        except tomllib.TOMLDecodeError as error:
+            raise LyceumError(f"protocol file {path.name} is not valid TOML: {error}") from error
+        except ValidationError as error:
+            raise LyceumError(_explain(path.name, error)) from error
+        if protocol.evaluation.tasks:
+            object.__setattr__(protocol, "_folder", path.parent)
+            protocol.held_out  # noqa: B018 - read now, so that a missing file is found at once
+        return protocol
+
+    @cached_property
+    def held_out(self) -> np.ndarray | None:
+        """Held-out tasks of a procedural world, float64 (J, dimensions); None if supervised."""
+        if not self.evaluation.tasks:
+            return None
+        path = getattr(self, "_folder", FOLDER) / self.evaluation.tasks
+        try:
+            return np.array(json.loads(path.read_text("utf-8"))["tasks"], dtype=np.float64)
+        except (OSError, ValueError, KeyError) as error:
+            raise LyceumError(
+                f"held-out tasks {self.evaluation.tasks} of {self.name} cannot be read: {error}"
+            ) from error
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the canonical content, held-out tasks included, titles and status excluded."""
+        content = dataclasses.asdict(self)
+        del content["title"], content["status"]
+        if self.held_out is not None:
+            content["held_out"] = self.held_out.tolist()
+        return hashlib.sha256(canonical_json(content).encode()).hexdigest()
+
+    @cached_property
+    def grid(self) -> tuple[int, ...]:
+        """The budget spent at each evaluation: 0, then ``count`` equally spaced points."""
+        count = self.evaluation.count
+        return tuple(round(self.budget.total * k / count) for k in range(count + 1))
+
+    def normalise(self, raw: np.ndarray) -> np.ndarray:
+        """Map raw results to scores: z = (x - low) / (high - low)."""
+        return (np.asarray(raw) - self.score.low) / (self.score.high - self.score.low)
+
+    def smoke(self, budget: int, evaluations: int = 2) -> Protocol:
+        """A shortened copy that only shows that things work; its records are never ranked."""
+        return dataclasses.replace(
+            self,
+            name=f"{self.name}-smoke",
+            status="smoke",
+            budget=dataclasses.replace(self.budget, total=budget),
+            evaluation=dataclasses.replace(self.evaluation, count=evaluations),
+        )
+
+
+_EXTRA = ("unexpected_keyword_argument", "extra_forbidden")
+_BLOCKS = {
+    "task": TaskBlock,
+    "student": StudentBlock,
+    "budget": BudgetBlock,
+    "evaluation": EvaluationBlock,
+    "score": ScoreBlock,
+    "information": InformationBlock,
+    "statistics": StatisticsBlock,
+}
+
+
+def canonical_json(content: Any) -> str:
+    """JSON with sorted keys, no white space, shortest numbers and no NaN or infinity."""
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _explain(file: str, error: ValidationError) -> str:
+    """One sentence for the first thing wrong in a protocol file."""
+    misspelt = [e for e in error.errors() if e["type"] in _EXTRA]
+    first = (misspelt or error.errors())[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if misspelt:
+        owner: Any = Protocol
+        for part in first["loc"][:-1]:
+            owner = _BLOCKS[str(part)]
+        known = [field.name for field in dataclasses.fields(owner)]
+        return f"protocol file {file}: {unknown('key', str(first['loc'][-1]), known)}"
+    came = "" if first["type"].startswith("missing") else f", but got {first.get('input')!r}"
+    return f"protocol file {file}: {where}: {first['msg'].lower()}{came}"

@@ -1,0 +1,184 @@
+"""Listens to a loop: evaluates when due, keeps the curve on disk, saves checkpoints, reports."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmark import checkpoint
+from benchmark.assemble import Assembly
+from benchmark.evaluate import Evaluation
+
+REPORT_SECONDS = 0.5
+
+
+class Recorder:
+    """Turns what a loop tells into ``curve.jsonl``, checkpoints, progress lines and a curriculum.
+
+    ``identity`` says which run this is; a checkpoint of any other is refused. ``report`` switches
+    the progress lines on standard output on (one JSON object per line).
+    """
+
+    def __init__(
+        self, folder: Path, identity: dict[str, Any], checkpoint_seconds: float, report: bool
+    ):
+        self.folder, self.identity = folder, identity
+        self.checkpoint_seconds, self.report = checkpoint_seconds, report
+        self.assembly: Assembly | None = None
+        self.rows: list[dict[str, Any]] = []
+        self.curriculum: list[dict[str, np.ndarray]] = []
+        self.saved, self.reported = time.monotonic(), 0.0
+        self.started, self.wall = time.monotonic(), 0.0
+        self.generation = 0
+        self.last_score: float | None = None
+
+    def attach(self, assembly: Assembly) -> None:
+        """Bind the run and continue from its newest checkpoint, if there is one."""
+        self.assembly = assembly
+        state = checkpoint.load(self.folder / "checkpoint")
+        if state is not None:
+            self._restore(state)
+        self._rewrite_curve()
+
+    def on_outcomes(self, spent: np.ndarray, columns: dict[str, np.ndarray]) -> None:
+        """Keep what was proposed and how it went."""
+        self.curriculum.append({"spent": np.asarray(spent, dtype=np.float64), **columns})
+
+    def on_progress(self, loop: Any) -> None:
+        """Evaluate and save when it is due; called between two steps of the loop."""
+        grid, ledger = self.assembly.protocol.grid, self.assembly.ledger
+        while len(self.rows) < len(grid) and ledger.spent >= grid[len(self.rows)]:
+            self._evaluate()
+        now = time.monotonic()
+        if now - self.saved >= self.checkpoint_seconds:
+            self._save()
+        if self.report and now - self.reported >= REPORT_SECONDS:
+            self._say()
+
+    def finish(self) -> None:
+        """Evaluate what is left: the budget may end a fraction before the last grid point."""
+        while len(self.rows) < len(self.assembly.protocol.grid):
+            self._evaluate()
+        if self.report:
+            self._say()
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """The whole curriculum as arrays, one entry per ended task, in the order they ended."""
+        names = ("spent", "proposal", "tasks", "score", "success", "length")
+        parts = {name: [part[name] for part in self.curriculum] for name in names}
+        joined = {name: np.concatenate(values) for name, values in parts.items() if values}
+        joined["score"] = joined["score"].astype(np.float32)
+        joined["success"] = joined["success"].astype(bool)
+        joined["length"] = joined["length"].astype(np.int32)
+        space = self.assembly.teacher.task_space
+        joined["names"] = np.array(space.names, dtype=str)
+        return joined | self.assembly.item_columns
+
+    def _evaluate(self) -> None:
+        """Measure the student and append a row to the curve, synced to disk."""
+        assembly, ledger = self.assembly, self.assembly.ledger
+        with ledger.charge("evaluation"):
+            evaluation = assembly.evaluator.evaluate(assembly.student, len(self.rows))
+        row = {
+            "k": len(self.rows),
+            "spent": {
+                "student": ledger.student,
+                "teacher": ledger.teacher,
+                "updates": assembly.student.updates,
+                "forward": ledger.forward,
+                "backward": ledger.backward,
+            },
+            "evaluation": {k: v.tolist() for k, v in vars(evaluation).items()},
+            "cpu": dict(ledger.cpu),
+            "wall": self._wall(),
+            "peak_rss_mb": peak_rss_mb(),
+        }
+        self.rows.append(row)
+        with open(self.folder / "curve.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        self.last_score = mean_score(assembly.protocol, evaluation)
+        if self.report:
+            self._say()
+
+    def _wall(self) -> float:
+        return self.wall + time.monotonic() - self.started
+
+    def _say(self) -> None:
+        """Print a progress line for whoever watches this process."""
+        self.reported = time.monotonic()
+        ledger = self.assembly.ledger
+        line = {"spent": ledger.spent, "total": ledger.total, "score": self.last_score}
+        sys.stdout.write(json.dumps(line) + "\n")
+        sys.stdout.flush()
+
+    def _save(self) -> None:
+        assembly = self.assembly
+        self.generation += 1
+        assembly.ledger.wall = self._wall()
+        merged = {
+            name: np.concatenate([part[name] for part in self.curriculum])
+            for name in (self.curriculum[0] if self.curriculum else ())
+        }
+        self.curriculum = [merged] if merged else []
+        state = {
+            "identity": self.identity,
+            "generation": self.generation,
+            "rows": self.rows,
+            "curriculum": self.curriculum,
+            "ledger": assembly.ledger.state_dict(),
+            "student": assembly.student.state_dict(),
+            "teacher": assembly.teacher.state_dict(),
+            "loop": assembly.loop.state_dict(),
+        }
+        checkpoint.save(self.folder / "checkpoint", self.generation, state)
+        self.saved = time.monotonic()
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        checkpoint.require_same(self.identity, state["identity"], self.folder)
+        assembly = self.assembly
+        assembly.ledger.load_state_dict(state["ledger"])
+        assembly.student.load_state_dict(state["student"])
+        assembly.teacher.load_state_dict(state["teacher"])
+        assembly.loop.load_state_dict(state["loop"])
+        self.rows, self.curriculum = state["rows"], state["curriculum"]
+        self.generation, self.wall = state["generation"], assembly.ledger.wall
+        if self.rows:
+            last = {k: np.array(v) for k, v in self.rows[-1]["evaluation"].items()}
+            self.last_score = mean_score(assembly.protocol, Evaluation(**last))
+
+    def _rewrite_curve(self) -> None:
+        """Drop rows that are newer than the checkpoint, a torn last line among them."""
+        text = "".join(json.dumps(row) + "\n" for row in self.rows)
+        checkpoint.write_bytes(self.folder / "curve.jsonl", text.encode())
+
+
+def mean_score(protocol: Any, evaluation: Evaluation) -> float:
+    """The normalised score of one evaluation: the mean over episodes or examples."""
+    which = "score" if protocol.score.measure == "return" else "success"
+    count_a, count_b = evaluation.count_a, evaluation.count_b
+    a, b = getattr(evaluation, f"{which}_a"), getattr(evaluation, f"{which}_b")
+    raw = (a * count_a + b * count_b).sum() / (count_a + count_b).sum()
+    return float(protocol.normalise(raw))
+
+
+def curriculum_bytes(columns: dict[str, np.ndarray]) -> bytes:
+    """The curriculum as a compressed npz archive without pickle."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **columns)
+    return buffer.getvalue()
+
+
+def peak_rss_mb() -> float:
+    """The largest memory this process and its waited-for children ever held, in MB."""
+    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return max(kilobytes, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss) / 1024

@@ -1,0 +1,242 @@
+"""One run = protocol x teacher x seed: an idempotent unit of work with one folder.
+
+``python -m benchmark.run REQUEST`` executes one run, given as JSON, in this process. The exit code
+is 0 when it finished, 2 for a user's mistake (one sentence on standard error), anything else for a
+fault of the machine, after which the same command continues from the newest checkpoint.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import errno
+import hashlib
+import json
+import os
+import shutil
+import sys
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmark import checkpoint, record
+from benchmark.assemble import Assembly, assemble
+from benchmark.errors import LyceumError, TeacherError
+from benchmark.lease import Lease
+from benchmark.protocol import Protocol
+from benchmark.provenance import provenance, suite_sha256
+from benchmark.recorder import Recorder, curriculum_bytes
+from benchmark.registry import describe, load, source_sha256
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """Everything that names a run and says where and how to execute it.
+
+    ``workers`` processes step procedural worlds and change no result; ``smoke`` > 0 shortens the
+    budget to that number and marks the record as not to be ranked.
+    """
+
+    protocol: str
+    teacher: str
+    seed: int
+    arguments: dict[str, Any] = field(default_factory=dict)
+    runs: str = "runs"
+    workers: int = 1
+    checkpoint_seconds: float = 30.0
+    smoke: int = 0
+    report: bool = False
+
+    @cached_property
+    def loaded(self) -> Protocol:
+        """The protocol, shortened if this is a smoke run."""
+        protocol = Protocol.load(self.protocol)
+        return protocol.smoke(self.smoke) if self.smoke else protocol
+
+    @property
+    def label(self) -> str:
+        """The teacher's name with the hyperparameters that differ from its defaults."""
+        options = ",".join(f"{k}={_short(v)}" for k, v in sorted(self.arguments.items()))
+        return describe(self.teacher) + (f"[{options}]" if options else "")
+
+    @property
+    def folder(self) -> Path:
+        """Where this run lives."""
+        return Path(self.runs) / self.loaded.name / self.label / f"seed-{self.seed:04d}"
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What must be equal for a checkpoint to be continued or a record to be kept."""
+        return {
+            "protocol_fingerprint": self.loaded.fingerprint,
+            "teacher_source": source_sha256(load("teacher", self.teacher)),
+            "teacher_arguments": json.loads(json.dumps(self.arguments)),
+            "suite_version": suite_sha256(),
+            "seed": self.seed,
+        }
+
+
+def _short(value: Any) -> str:
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return "".join(c if c.isalnum() or c in "._-" else "-" for c in text)
+
+
+def execute(request: RunRequest) -> Path:
+    """Train one run to its end, continuing from its newest checkpoint; return its folder.
+
+    Raises:
+        LyceumError: a user's mistake, a faulty teacher or a full disk. A faulty teacher also
+            leaves ``failure.json``; nothing that was finished before is touched.
+    """
+    folder = request.folder
+    try:
+        with Lease(folder) as lease:
+            if (folder / "record.json").exists():
+                return folder
+            _train(request, folder, lease.attempt)
+    except OSError as error:
+        if error.errno in DISK_FULL:
+            raise LyceumError(
+                f"the disk is full while writing {folder} ({error.strerror}); free some space and "
+                "give the same command again: it continues from the newest checkpoint"
+            ) from error
+        raise
+    return folder
+
+
+def _train(request: RunRequest, folder: Path, attempt: int) -> None:
+    started = _now()
+    recorder = Recorder(folder, request.identity, request.checkpoint_seconds, request.report)
+    assembly = assemble(
+        request.loaded, request.teacher, request.arguments, request.seed, recorder, request.workers
+    )
+    try:
+        recorder.attach(assembly)
+        assembly.loop.run()
+        recorder.finish()
+    except TeacherError as error:
+        failure = record.Failure(
+            protocol=request.loaded.name,
+            teacher=request.label,
+            seed=request.seed,
+            kind="teacher",
+            message=str(error)[:2000],
+            spent=assembly.ledger.spent,
+            attempts=attempt,
+        )
+        record.write_json_atomically(
+            folder / "failure.json", failure.model_dump(mode="json", by_alias=True)
+        )
+        raise TeacherError(f"{request.label}, seed {request.seed}: {error}") from error
+    finally:
+        assembly.close()
+    _conclude(request, folder, assembly, recorder, {"start": started, "attempt": attempt})
+
+
+def _conclude(
+    request: RunRequest,
+    folder: Path,
+    assembly: Assembly,
+    recorder: Recorder,
+    attempt: dict[str, Any],
+) -> None:
+    """Write the curriculum, the costs and, last and atomically, the record."""
+    columns = recorder.columns()
+    checkpoint.write_bytes(folder / "curriculum.npz", curriculum_bytes(columns))
+    rows = recorder.rows
+    content = {
+        "schema": "run/1",
+        "protocol": {
+            "name": request.loaded.name,
+            "fingerprint": request.loaded.fingerprint,
+        },
+        "teacher": {
+            "name": request.label,
+            "source_sha256": request.identity["teacher_source"],
+            "arguments": request.identity["teacher_arguments"],
+            "signals": list(assembly.teacher.signals),
+            "privileges": list(assembly.teacher.privileges),
+            "reference": assembly.teacher.reference[:300],
+        },
+        "seed": request.seed,
+        "status": "smoke" if request.smoke else "finished",
+        "grid": list(request.loaded.grid),
+        "evaluation": {
+            "tasks": assembly.evaluator.labels,
+            "count_a": rows[0]["evaluation"]["count_a"],
+            "count_b": rows[0]["evaluation"]["count_b"],
+        }
+        | {
+            name: [row["evaluation"][name] for row in rows]
+            for name in ("score_a", "score_b", "success_a", "success_b")
+        },
+        "spent": {name: [row["spent"][name] for row in rows] for name in rows[0]["spent"]},
+        "curriculum_sha256": _arrays_sha256(columns),
+        "provenance": provenance(),
+    }
+    content["result_sha256"] = record.result_sha256(content)
+    costs = {
+        "schema": "costs/1",
+        **{f"cpu_{role}": [row["cpu"][role] for row in rows] for role in rows[0]["cpu"]},
+        "wall": [row["wall"] for row in rows],
+        "peak_rss_mb": rows[-1]["peak_rss_mb"],
+        "workers": request.workers,
+        "attempts": [
+            {
+                "start": attempt["start"],
+                "end": _now(),
+                "reason": f"attempt {attempt['attempt']}",
+            }
+        ],
+    }
+    record.write_run(folder, content, costs)
+    shutil.rmtree(folder / "checkpoint", ignore_errors=True)
+    (folder / "failure.json").unlink(missing_ok=True)
+
+
+def _arrays_sha256(columns: dict[str, np.ndarray]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(columns):
+        array = np.ascontiguousarray(columns[name])
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def single_thread() -> None:
+    """One torch thread per run: several runs share a machine better than one shares its cores."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def main(argv: list[str]) -> int:
+    """Execute the run given as JSON; see the module's first lines for the exit codes."""
+    single_thread()
+    try:
+        execute(RunRequest(**json.loads(argv[0])))
+    except LyceumError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def as_json(request: RunRequest) -> str:
+    """The request as the argument of ``python -m benchmark.run``."""
+    return json.dumps(dataclasses.asdict(request))
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,208 @@
+"""Many runs side by side: one subprocess per run under a thread pool, every one accounted for."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from benchmark import record
+from benchmark.errors import LyceumError
+from benchmark.provenance import ROOT
+from benchmark.run import RunRequest, as_json
+
+RETRIES = 2
+SILENCE_SECONDS = 600.0
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How one run of a sweep ended; ``kept`` means that it had finished before."""
+
+    request: RunRequest
+    status: Literal["finished", "kept", "failed", "crashed", "stopped"]
+    message: str = ""
+
+
+Watcher = Callable[[RunRequest, dict[str, Any]], None]
+
+
+def sweep(
+    requests: list[RunRequest],
+    workers: int,
+    watch: Watcher = lambda request, event: None,
+    retry_failed: bool = False,
+    fresh: bool = False,
+) -> list[RunResult]:
+    """Execute ``requests``, ``workers`` at a time; results do not depend on that number.
+
+    A run whose process dies is continued from its checkpoint, at most twice. ``watch`` is called
+    from worker threads with progress events. Ctrl-C stops all processes; what was finished stays
+    finished and the rest continues next time.
+    """
+    children = _Children()
+    results: dict[int, RunResult] = {}
+
+    def work(number: int) -> None:
+        request = requests[number]
+        result = standing(request, retry_failed, fresh) or _attempt(request, children, watch)
+        results[number] = result
+        watch(request, {"status": result.status, "message": result.message})
+
+    with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
+        futures = [pool.submit(work, number) for number in range(len(requests))]
+        try:
+            for future in futures:
+                future.result()
+        except BaseException:
+            children.stop()
+            pool.shutdown(cancel_futures=True)
+            raise
+    return [results[number] for number in range(len(requests))]
+
+
+def standing(request: RunRequest, retry_failed: bool, fresh: bool) -> RunResult | None:
+    """What is already there: a finished run is kept, a failed one is not tried again unasked.
+
+    Raises:
+        LyceumError: the folder holds a finished run of another protocol or teacher version.
+    """
+    folder = request.folder
+    if fresh and folder.exists():
+        shutil.rmtree(folder)
+    if (folder / "record.json").exists():
+        found, _ = record.read_run(folder)
+        _require_same(request, found)
+        return RunResult(request, "kept")
+    if (folder / "failure.json").exists() and not retry_failed:
+        failure = record.read_failure(folder)
+        return RunResult(request, "failed", f"{failure.message} (--retry-failed tries again)")
+    return None
+
+
+def _require_same(request: RunRequest, found: Any) -> None:
+    identity = request.identity
+    pairs = {
+        "protocol": (found.protocol.fingerprint, identity["protocol_fingerprint"]),
+        "teacher source": (found.teacher.source_sha256, identity["teacher_source"]),
+        "teacher arguments": (found.teacher.arguments, identity["teacher_arguments"]),
+    }
+    for what, (there, asked) in pairs.items():
+        if there != asked:
+            raise LyceumError(
+                f"{request.folder} holds a finished run with another {what}; give --fresh to "
+                "replace it, or --runs to write to another folder"
+            )
+
+
+def _attempt(request: RunRequest, children: _Children, watch: Watcher) -> RunResult:
+    """Run the request in a process of its own until it ends for good."""
+    code, message = 1, ""
+    for _ in range(1 + RETRIES):
+        code, message = children.execute(request, watch)
+        if children.stopped:
+            return RunResult(request, "stopped")
+        if code == 0:
+            return RunResult(request, "finished")
+        if code == 2:
+            return RunResult(request, "failed", message)
+    return RunResult(request, "crashed", message or f"its process ended with code {code}")
+
+
+class _Children:
+    """The subprocesses of a sweep, so that all of them can be stopped."""
+
+    def __init__(self) -> None:
+        self.stopped = False
+        self._lock = threading.Lock()
+        self._running: set[subprocess.Popen[str]] = set()
+
+    def execute(self, request: RunRequest, watch: Watcher) -> tuple[int, str]:
+        """Run one child to its end; return its exit code and the last line it complained with."""
+        environment = dict(os.environ)
+        environment.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+        environment["PYTHONPATH"] = os.pathsep.join(
+            [str(ROOT), *filter(None, [environment.get("PYTHONPATH")])]
+        )
+        reporting = dataclasses.replace(request, report=True)
+        command = [sys.executable, "-m", "benchmark.run", as_json(reporting)]
+        pipe = subprocess.PIPE
+        with self._lock:
+            if self.stopped:
+                return 1, ""
+            child = subprocess.Popen(
+                command, env=environment, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe,
+                text=True,
+            )  # fmt: skip
+            self._running.add(child)
+        complaints: list[str] = []
+        drain = threading.Thread(target=lambda: complaints.extend(child.stderr), daemon=True)
+        drain.start()
+        watchdog = _Watchdog(child, SILENCE_SECONDS)
+        for line in child.stdout:
+            watchdog.feed()
+            event = _event(line)
+            if event is not None:
+                watch(request, event)
+        child.wait()
+        drain.join(timeout=5)
+        watchdog.cancel()
+        with self._lock:
+            self._running.discard(child)
+        lines = [line.strip() for line in complaints if line.strip()]
+        if watchdog.fired:
+            return 2, f"no sign of life for {SILENCE_SECONDS:g} s; the process was stopped"
+        return child.returncode, lines[-1] if lines else ""
+
+    def stop(self) -> None:
+        """Terminate every child; the runs continue from their checkpoints next time."""
+        with self._lock:
+            self.stopped = True
+            running = list(self._running)
+        for child in running:
+            child.terminate()
+
+
+def _event(line: str) -> dict[str, Any] | None:
+    """A progress event; anything else on the child's output is a teacher's own printing."""
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) and "spent" in event else None
+
+
+class _Watchdog:
+    """Kills a child that says nothing for too long: a call may hang where no signal reaches."""
+
+    def __init__(self, child: subprocess.Popen[str], seconds: float):
+        self.child, self.seconds, self.fired = child, seconds, False
+        self._timer = self._start()
+
+    def _start(self) -> threading.Timer:
+        timer = threading.Timer(self.seconds, self._fire)
+        timer.daemon = True
+        timer.start()
+        return timer
+
+    def feed(self) -> None:
+        """Start counting anew."""
+        self._timer.cancel()
+        self._timer = self._start()
+
+    def cancel(self) -> None:
+        """Stop counting."""
+        self._timer.cancel()
+
+    def _fire(self) -> None:
+        self.fired = True
+        self.child.kill()

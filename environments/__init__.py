@@ -1,0 +1,9 @@
+"""Procedural worlds and supervised tasks, found by name."""
+
+WORLDS = {
+    "hypercube": "environments.hypercube:Hypercube",
+    "stump_tracks": "environments.box2d.stump_tracks:StumpTracks",
+}
+TASKS = {
+    "digits": "environments.supervised.digits:Digits",
+}

@@ -1,0 +1,1 @@
+"""Procedural Box2D worlds."""

@@ -1,0 +1,102 @@
+"""The student contracts: one for procedural worlds, one for supervised tasks. Batch first."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Transitions:
+    """One step of ``num_envs`` worlds, row i always the same world; all arrays start with (n,).
+
+    ``next_observations`` holds the true last observation where an episode ended, never the first
+    one of the next episode, so that a time limit can be bootstrapped.
+    """
+
+    observations: np.ndarray
+    actions: np.ndarray
+    rewards: np.ndarray
+    terminated: np.ndarray
+    truncated: np.ndarray
+    next_observations: np.ndarray
+
+
+class Student(ABC):
+    """Learns from transitions of vectorised procedural worlds.
+
+    The constructor takes ``(observation_space, action_space, *, num_envs, seed, device="cpu",
+    <hyperparameters with defaults>)``. ``updates`` counts optimiser steps.
+    """
+
+    updates: int = 0
+
+    @abstractmethod
+    def act(self, observations: np.ndarray, explore: bool = True) -> np.ndarray:
+        """Return actions (n, *action_shape) for observations (n, *observation_shape).
+
+        With ``explore=False`` the actions are deterministic, nothing is learned, no randomness is
+        drawn, and n may be any number.
+        """
+
+    @abstractmethod
+    def observe(self, transitions: Transitions) -> None:
+        """Learn from one step of all worlds; an update happens when the student has enough."""
+
+    def value(self, observations: np.ndarray) -> np.ndarray:
+        """Return the estimated return (n,) of observations (n, *observation_shape), raw units."""
+        raise NotImplementedError(f"{type(self).__name__} has no value function")
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """Everything exact continuation needs: numbers, strings, arrays, dicts and lists."""
+
+    @abstractmethod
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue exactly where ``state_dict`` was taken."""
+
+
+Weigh = Callable[[Mapping[str, np.ndarray]], np.ndarray]
+
+
+class SupervisedStudent(ABC):
+    """Learns from batches of examples with per-example losses and weights.
+
+    The constructor takes ``(input_shape, num_classes, *, seed, device="cpu", <hyperparameters>)``.
+    """
+
+    updates: int = 0
+
+    @abstractmethod
+    def train(
+        self, inputs: np.ndarray, targets: np.ndarray, weigh: Weigh | None = None
+    ) -> dict[str, np.ndarray]:
+        """Take one optimiser step on inputs (n, *input_shape) float32 and targets (n,) int64.
+
+        ``weigh`` is called between forward and backward with detached "loss" (n,) and "logits"
+        (n, classes); it returns finite weights (n,) >= 0, and the objective is the mean of weight
+        x loss. All-zero weights skip the step. Returns "loss" (n,), "correct" (n,), "logits"
+        (n, classes) and "embedding" (n, width), all measured before the step.
+        """
+
+    @abstractmethod
+    def predict(self, inputs: np.ndarray) -> dict[str, np.ndarray]:
+        """Return "logits" (n, classes) and "embedding" (n, width) without learning anything."""
+
+    @abstractmethod
+    def alignment(
+        self, inputs: np.ndarray, targets: np.ndarray, reference: tuple[np.ndarray, np.ndarray]
+    ) -> np.ndarray:
+        """Inner products (n,) of each example's gradient with the mean one of ``reference``."""
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """Everything exact continuation needs: numbers, strings, arrays, dicts and lists."""
+
+    @abstractmethod
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue exactly where ``state_dict`` was taken."""
