@@ -15,10 +15,6 @@ export OMP_NUM_THREADS := 1
 $(STAMP): setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Lyceum needs Python 3.11 or later; name one with PYTHON=python3.12 make ...")'
 	$(PYTHON) -m venv $(VENV) || { echo "the venv module is missing: on Debian or Ubuntu, apt-get install python3-venv"; exit 2; }
-	@# A CPU build of torch is enough and much smaller; without one in reach the default build does.
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-	    --extra-index-url https://download.pytorch.org/whl/cpu torch || \
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 	    --editable '.[test,lint]'
 	touch $(STAMP)

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from teachers.proposals import validate_proposal
 
 from benchmark.errors import TeacherError
 from benchmark.ledger import Ledger
 from teachers.base import Outcomes, Proposal, Teacher
+from teachers.proposals import validate_proposal
 
 
 class GuardedTeacher:
@@ -72,7 +72,7 @@ class GuardedTeacher:
                 return action()
         except TeacherError:
             raise
-        except _OutOfTime as error:
+        except OutOfTime as error:
             raise TeacherError(
                 f"{self.name}.{method}() took longer than {self.seconds:g} s; "
                 "the limit per call is pinned by the protocol"
@@ -83,7 +83,7 @@ class GuardedTeacher:
             ) from error
 
 
-class _OutOfTime(BaseException):
+class OutOfTime(BaseException):
     """Raised inside a call that exceeded its limit; no ``except Exception`` can swallow it."""
 
 
@@ -95,7 +95,7 @@ def time_limit(seconds: float) -> Iterator[None]:
         return
 
     def interrupt(signum: int, frame: Any) -> None:
-        raise _OutOfTime
+        raise OutOfTime
 
     previous = signal.signal(signal.SIGALRM, interrupt)
     signal.setitimer(signal.ITIMER_REAL, seconds)

@@ -8,12 +8,14 @@ import inspect
 import unittest
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from gymnasium import spaces
 
 from teachers.base import SIGNALS, Knowledge, Outcomes, Proposal, TaskSpace, Teacher
+from teachers.proposals import validate_proposal
 
 PROBED = {"probe", "value_function", "reference_model", "validation_labels"}
 SPACES: dict[str, spaces.Box | spaces.Discrete] = {
@@ -114,17 +116,16 @@ class FakeProbe:
         """Return features (n, 2)."""
         return np.stack([self._pupil.difficulty(tasks), np.ones(len(tasks))], axis=1)
 
-    def alignment(self, tasks: np.ndarray, reference: np.ndarray) -> np.ndarray:
-        """Return how alike tasks and reference tasks are (n,)."""
-        return 1.0 - np.abs(
-            self._pupil.difficulty(tasks) - self._pupil.difficulty(reference).mean()
-        )
+    def alignment(self, tasks: np.ndarray, reference: np.ndarray | str) -> np.ndarray:
+        """Return how alike tasks and reference tasks (or "validation") are (n,)."""
+        middle = 0.5 if isinstance(reference, str) else self._pupil.difficulty(reference).mean()
+        return 1.0 - np.abs(self._pupil.difficulty(tasks) - middle)
 
     def value(self, observations: np.ndarray) -> np.ndarray:
         """Return the value (n,) of initial observations (n, 2)."""
         return 200.0 * (self._pupil.competence - np.asarray(observations)[:, 0])
 
-    def evaluate(self, tasks: np.ndarray) -> np.ndarray:
+    def evaluate(self, tasks: np.ndarray, seeds: np.ndarray | None = None) -> np.ndarray:
         """Return the expected score (n,)."""
         return 300.0 * self._pupil.chance(tasks) - 100.0
 
@@ -243,9 +244,11 @@ class Room:
             "knowledge:high",
         }:
             return Knowledge()
+        if "knowledge:high" not in privileges:
+            return Knowledge(return_range=(-100.0, 200.0))
         width = space.high - space.low
         initial = (space.low + 0.1 * width, 0.1 * width)
-        target = (space.low + 0.8 * width, 0.2 * width) if "knowledge:high" in privileges else None
+        target = (space.low + 0.8 * width, 0.2 * width)
         return Knowledge(return_range=(-100.0, 200.0), initial=initial, target=target)
 
     def make(self, seed: int = 1, task_space: TaskSpace | None = None) -> Teacher:
@@ -274,6 +277,31 @@ class Room:
         """Skip a rule that compares runs when plain runs already differ."""
         if not self.reproducible:
             raise unittest.SkipTest("two runs with one seed differ, so nothing can be compared")
+
+    def require_valid(self) -> None:
+        """Skip a rule on hard feedback when plain proposals are already invalid."""
+        try:
+            for proposal in self.reference:
+                validate_proposal(proposal, self.task_space(), len(proposal.tasks))
+        except Exception as error:
+            raise unittest.SkipTest("plain proposals are already invalid") from error
+
+
+def source_file(cls: type) -> Path:
+    """The file that a class was written in, also when its module is not registered.
+
+    Raises:
+        unittest.SkipTest: there is no such file.
+    """
+    codes = [value.__code__ for value in vars(cls).values() if inspect.isfunction(value)]
+    try:
+        names = [inspect.getsourcefile(cls)]
+    except (TypeError, OSError):
+        names = [code.co_filename for code in codes]
+    for name in names:
+        if name and Path(name).is_file():
+            return Path(name).resolve()
+    raise unittest.SkipTest("the class has no source file")
 
 
 def same_proposals(ours: list[Proposal], theirs: list[Proposal]) -> bool:

@@ -1,0 +1,220 @@
+"""The command line: every command explains itself with an example."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from benchmark.errors import LyceumError
+
+app = typer.Typer(
+    name="lyceum",
+    help=(
+        "Compare curriculum strategies: a teacher decides what a student trains on next.\n\n"
+        "Example: lyceum new my_teacher.py, then lyceum check my_teacher.py, then "
+        "lyceum run digits-noise-v1 --teacher my_teacher.py"
+    ),
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+console = Console(soft_wrap=False)
+
+ProtocolName = Annotated[
+    str, typer.Argument(help="A published protocol (lyceum list protocols) or a .toml file.")
+]
+Runs = Annotated[Path, typer.Option(help="The folder that holds the runs.")]
+Local = Annotated[
+    bool, typer.Option("--local", help="Leave the published leaderboard entries out.")
+]
+
+
+@app.command()
+def new(
+    file: Annotated[Path, typer.Argument(help="The file to write, for example my_teacher.py.")],
+) -> None:
+    """Write a teacher of 25 lines that already runs.
+
+    Example: lyceum new my_teacher.py
+    """
+    from benchmark.template import write_template
+
+    name = write_template(file)
+    console.print(f"Wrote {file} with the teacher {name}. Next:", highlight=False)
+    console.print(f"  lyceum check {file}:{name}", highlight=False)
+    console.print(f"  lyceum run digits-noise-v1 --teacher {file}:{name}", highlight=False)
+
+
+@app.command("list")
+def list_(
+    what: Annotated[
+        str, typer.Argument(help="teachers, protocols, worlds, tasks or students.")
+    ] = "all",
+) -> None:
+    """Show what there is: teachers, protocols, worlds, tasks and students.
+
+    Example: lyceum list teachers
+    """
+    from benchmark.catalogue import print_catalogue
+
+    print_catalogue(console, what)
+
+
+@app.command()
+def run(
+    protocol: ProtocolName,
+    teacher: Annotated[
+        list[str],
+        typer.Option("--teacher", "-t", help="A registered name or my_file.py:Mine; repeatable."),
+    ],
+    seeds: Annotated[
+        str, typer.Option(help="How many of the protocol's seeds, or a list: 10 or 0,3,5 or 0-4.")
+    ] = "",
+    set_: Annotated[
+        list[str],
+        typer.Option("--set", help="A hyperparameter of the teacher, name=value; repeatable."),
+    ] = [],  # noqa: B006 - typer copies it
+    workers: Annotated[int, typer.Option(min=1, help="Runs side by side.")] = 2,
+    env_workers: Annotated[
+        int, typer.Option(min=1, help="Processes per run that step its procedural worlds.")
+    ] = 1,
+    runs: Runs = Path("runs"),
+    local: Local = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try runs again that failed before.")
+    ] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Delete what these runs left behind and start anew.")
+    ] = False,
+    checkpoint_seconds: Annotated[
+        float, typer.Option(min=0.0, help="Seconds between two checkpoints of a run.")
+    ] = 30.0,
+) -> None:
+    """Train students under a protocol and rank their teachers.
+
+    Finished runs are kept, interrupted ones continue from their checkpoint, and the number of
+    workers changes no result.
+
+    Example: lyceum run digits-noise-v1 --teacher my_teacher.py:Mine --seeds 10
+    """
+    from benchmark.commands import run_and_rank
+
+    code = run_and_rank(
+        console,
+        protocol=protocol,
+        teachers=teacher,
+        seeds=seeds,
+        settings=set_,
+        workers=workers,
+        local=local,
+        retry_failed=retry_failed,
+        fresh=fresh,
+        options={
+            "runs": str(runs),
+            "workers": env_workers,
+            "checkpoint_seconds": checkpoint_seconds,
+        },
+    )
+    raise typer.Exit(code)
+
+
+@app.command()
+def status(
+    runs: Runs = Path("runs"),
+) -> None:
+    """Show which runs are finished, running, interrupted or failed. Reads only.
+
+    Example: lyceum status --runs runs
+    """
+    from benchmark.commands import print_status
+
+    print_status(console, runs)
+
+
+@app.command()
+def compare(
+    protocol: ProtocolName,
+    runs: Runs = Path("runs"),
+    local: Local = False,
+) -> None:
+    """Rank your runs beside the published entries, with intervals and corrected p-values.
+
+    Example: lyceum compare digits-noise-v1
+    """
+    from benchmark.commands import print_comparison
+
+    print_comparison(console, protocol, runs, local)
+
+
+@app.command()
+def plot(
+    protocol: ProtocolName,
+    runs: Runs = Path("runs"),
+    local: Local = False,
+    out: Annotated[
+        Path | None, typer.Option(help="The folder for the figures; default: RUNS/plots.")
+    ] = None,
+) -> None:
+    """Draw learning curves with intervals and the curriculum over time, as PNG, SVG and CSV.
+
+    Example: lyceum plot digits-noise-v1 --out figures
+    """
+    from benchmark.commands import draw
+
+    draw(console, protocol, runs, local, out)
+
+
+@app.command()
+def check(
+    names: Annotated[
+        list[str],
+        typer.Argument(help="my_file.py:Mine, or the name of a teacher, world, task or student."),
+    ],
+) -> None:
+    """Check a teacher, environment or student against its contract, in under 60 seconds.
+
+    Example: lyceum check my_teacher.py:Mine
+    """
+    from benchmark.conformance import check_names
+
+    raise typer.Exit(check_names(console, names))
+
+
+@app.command()
+def leaderboard(
+    protocol: ProtocolName,
+    add: Annotated[
+        Path | None, typer.Option(help="Add the finished runs of this folder as entries.")
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option(help="The leaderboards' folder; default: the suite's own.")
+    ] = None,
+) -> None:
+    """Show a published leaderboard, or add runs to it and recompute it.
+
+    Example: lyceum leaderboard digits-noise-v1 --add runs
+    """
+    from benchmark.commands import publish
+
+    publish(console, protocol, add, folder)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends in one sentence and exit code 2."""
+    try:
+        app(standalone_mode=True)
+    except LyceumError as error:
+        Console(stderr=True).print(f"error: {error}", style="red", markup=False, highlight=False)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("stopped; the same command continues", style="yellow")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

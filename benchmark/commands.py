@@ -1,0 +1,202 @@
+"""What the commands do: run and rank, compare, draw, publish, show the state of runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from benchmark import leaderboard, record
+from benchmark.arguments import parse_seeds, parse_settings
+from benchmark.assemble import fitting_teacher
+from benchmark.errors import LyceumError
+from benchmark.lease import read_lease
+from benchmark.protocol import Protocol
+from benchmark.provenance import ROOT
+from benchmark.run import RunRequest
+from benchmark.sweep import RunResult, sweep
+from benchmark.table import print_board
+from benchmark.watch import SweepProgress
+
+BOARDS = ROOT / "leaderboards"
+
+
+def run_and_rank(
+    console: Console,
+    *,
+    protocol: str,
+    teachers: list[str],
+    seeds: str,
+    settings: list[str],
+    workers: int,
+    local: bool,
+    retry_failed: bool,
+    fresh: bool,
+    options: dict[str, Any],
+) -> int:
+    """Execute all runs of the given teachers, then print the ranked table; return an exit code.
+
+    The exit code is 0, 2 if a teacher failed, or 1 if the machine did. Everything that can be
+    refused is refused before the first run starts.
+    """
+    loaded = Protocol.load(protocol)
+    arguments = parse_settings(settings)
+    for teacher in teachers:
+        fitting_teacher(loaded, teacher, arguments)
+    requests = [
+        RunRequest(protocol=protocol, teacher=teacher, seed=seed, arguments=arguments, **options)
+        for teacher in dict.fromkeys(teachers)
+        for seed in parse_seeds(seeds, loaded)
+    ]
+    with SweepProgress(console, requests) as progress:
+        results = sweep(requests, workers, progress.watch, retry_failed, fresh)
+    _summarise(console, results)
+    runs = Path(options["runs"])
+    if any(result.status in ("finished", "kept") for result in results):
+        print_comparison(console, protocol, runs, local)
+    if any(result.status in ("crashed", "stopped") for result in results):
+        return 1
+    return 2 if any(result.status == "failed" for result in results) else 0
+
+
+def _summarise(console: Console, results: list[RunResult]) -> None:
+    counts: dict[str, int] = {}
+    for result in results:
+        counts[result.status] = counts.get(result.status, 0) + 1
+    text = ", ".join(f"{count} {status}" for status, count in counts.items())
+    console.print(f"Runs: {text}.", highlight=False)
+    faults = [result for result in results if result.message and result.status != "kept"]
+    for message in dict.fromkeys(result.message for result in faults):
+        Console(stderr=True).print(f"error: {message}", style="red", markup=False, highlight=False)
+
+
+def run_folders(protocol: Protocol, runs: Path) -> dict[str, list[Path]]:
+    """The finished runs of a protocol below ``runs``: teacher label to sorted run folders."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted((runs / protocol.name).glob("*/seed-*/record.json")):
+        found.setdefault(path.parent.parent.name, []).append(path.parent)
+    return found
+
+
+def gather(protocol: Protocol, runs: Path, local: bool, boards: Path = BOARDS) -> list[Any]:
+    """Submissions made of your own runs, beside the published ones unless ``local``.
+
+    Your own runs of a teacher stand in for its published entry.
+
+    Raises:
+        LyceumError: a record is damaged, or there is nothing at all to compare.
+    """
+    own = {
+        label: leaderboard.make_submission(folders)
+        for label, folders in run_folders(protocol, runs).items()
+    }
+    published = [] if local else leaderboard.load_submissions(boards / protocol.name)
+    kept = [entry for entry in published if entry.teacher.name not in own]
+    submissions = [*own.values(), *kept]
+    if not submissions:
+        raise LyceumError(
+            f"no finished run of {protocol.name} in {runs}; try: "
+            f"lyceum run {protocol.name} --teacher uniform"
+        )
+    return submissions
+
+
+def print_comparison(console: Console, name: str, runs: Path, local: bool) -> None:
+    """Print the ranked table and the verdicts, and write them beside the runs."""
+    protocol = Protocol.load(name)
+    board = leaderboard.build_board(protocol, gather(protocol, runs, local))
+    print_board(console, board)
+    folder = runs / protocol.name
+    if folder.is_dir():
+        written = leaderboard.write_board(folder, board)
+        console.print(f"Written: {', '.join(str(path) for path in written)}", highlight=False)
+
+
+def print_status(console: Console, runs: Path) -> None:
+    """Print a table of run states with the first line of each error."""
+    table = Table(title=f"Runs in {runs}", title_justify="left")
+    for heading in ("protocol", "teacher", "finished", "running", "interrupted", "failed"):
+        table.add_column(heading, justify="left" if heading in ("protocol", "teacher") else "right")
+    table.add_column("first error", overflow="fold")
+    groups: dict[tuple[str, str], dict[str, int]] = {}
+    errors: dict[tuple[str, str], str] = {}
+    for folder in sorted(runs.glob("*/*/seed-*")):
+        key = (folder.parent.parent.name, folder.parent.name)
+        state, error = run_state(folder)
+        counts = groups.setdefault(key, {})
+        counts[state] = counts.get(state, 0) + 1
+        if error:
+            errors.setdefault(key, error)
+    for key, counts in groups.items():
+        numbers = [
+            str(counts.get(state, 0)) for state in ("finished", "running", "interrupted", "failed")
+        ]
+        table.add_row(*key, *numbers, errors.get(key, ""))
+    if not groups:
+        raise LyceumError(f"no runs in {runs}; try: lyceum run digits-noise-v1 --teacher uniform")
+    console.print(table)
+
+
+def run_state(folder: Path) -> tuple[str, str]:
+    """The state of one run folder and its error, if there is one."""
+    if (folder / "record.json").exists():
+        try:
+            record.read_run(folder)
+        except LyceumError as error:
+            return "failed", str(error)
+        return "finished", ""
+    if (folder / "failure.json").exists():
+        return "failed", record.read_failure(folder).message.splitlines()[0]
+    lease = read_lease(folder / "lease.json")
+    return ("running" if lease and lease["alive"] else "interrupted"), ""
+
+
+def draw(console: Console, name: str, runs: Path, local: bool, out: Path | None) -> None:
+    """Draw the learning curves, and the curriculum of the runs that lie here."""
+    from benchmark import plots
+
+    protocol = Protocol.load(name)
+    submissions = gather(protocol, runs, local)
+    records = {entry.teacher.name: [run.record for run in entry.runs] for entry in submissions}
+    folder = out or runs / "plots"
+    folder.mkdir(parents=True, exist_ok=True)
+    written = plots.plot_learning_curves(protocol, records, folder)
+    curricula = {
+        label: [_curriculum(path) for path in paths]
+        for label, paths in run_folders(protocol, runs).items()
+    }
+    if curricula:
+        written += plots.plot_curriculum(protocol, curricula, folder)
+    for path in written:
+        console.print(f"Written: {path}", highlight=False, soft_wrap=True)
+
+
+def _curriculum(folder: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(folder / "curriculum.npz", allow_pickle=False) as stored:
+            return dict(stored)
+    except (OSError, ValueError) as error:
+        raise LyceumError(f"{folder / 'curriculum.npz'} cannot be read: {error}") from error
+
+
+def publish(console: Console, name: str, add: Path | None, folder: Path | None) -> None:
+    """Print a leaderboard; with ``add``, first merge finished runs into its entries."""
+    protocol = Protocol.load(name)
+    place = (folder or BOARDS) / protocol.name
+    if add is not None:
+        groups = run_folders(protocol, add)
+        if not groups:
+            raise LyceumError(f"no finished run of {protocol.name} in {add}")
+        for folders in groups.values():
+            leaderboard.add_submission(place, leaderboard.make_submission(folders))
+    submissions = leaderboard.load_submissions(place)
+    if not submissions:
+        raise LyceumError(f"{place} holds no entries; add runs with --add RUNS")
+    board = leaderboard.build_board(protocol, submissions)
+    print_board(console, board)
+    if add is not None:
+        written = leaderboard.write_board(place, board)
+        console.print(f"Written: {', '.join(str(path) for path in written)}", highlight=False)

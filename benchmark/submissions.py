@@ -1,0 +1,140 @@
+"""Submissions: made of run folders, loaded from strangers, merged without losing anything.
+
+Merging is commutative, associative and idempotent, so that boards of several sites can be united.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from benchmark.errors import LyceumError
+from benchmark.protocol import canonical_json
+from benchmark.record import (
+    SUBMISSION_BYTES,
+    read_run,
+    read_submission,
+    validate,
+    write_json_atomically,
+)
+from benchmark.schema import Submission, SubmittedRun
+from benchmark.strict_json import format_json
+
+BOARD_FILE = "leaderboard.json"
+EXTENSIONS = (".json", ".md", ".csv", ".txt")
+MAX_FILES = 2000
+
+
+def make_submission(folders: Iterable[Path]) -> Submission:
+    """Bundle the finished runs of one teacher under one protocol.
+
+    Raises:
+        LyceumError: a record is damaged or a smoke run, or the runs do not belong together.
+    """
+    runs: dict[int, SubmittedRun] = {}
+    first: SubmittedRun | None = None
+    for folder in folders:
+        record, costs = read_run(folder)
+        run = SubmittedRun(record=record, costs=costs and costs.total())
+        first = first or run
+        for what in ("protocol", "teacher"):
+            if getattr(record, what) != getattr(first.record, what):
+                raise LyceumError(
+                    f"{folder}/record.json: {what}: differs from seed {first.record.seed} of "
+                    f"{first.record.teacher.name}; runs of one entry must come from one protocol, "
+                    "one version of the teacher's file and the same arguments (run them again "
+                    "with --fresh)"
+                )
+        known = runs.setdefault(record.seed, run)
+        if known is not run:
+            runs[record.seed] = _same_run(known, run)
+    if first is None:
+        raise LyceumError("a submission needs at least one finished run")
+    return _bundle(first, runs)
+
+
+def _bundle(first: SubmittedRun | Submission, runs: dict[int, SubmittedRun]) -> Submission:
+    part = first.record if isinstance(first, SubmittedRun) else first
+    content = {
+        "schema": "submission/1",
+        "protocol": part.protocol.content(),
+        "teacher": part.teacher.content(),
+        "runs": [runs[seed].content() for seed in sorted(runs)],
+    }
+    return validate(Submission, content, f"entry {part.teacher.name}")
+
+
+def merge(a: Submission, b: Submission) -> Submission:
+    """Unite two submissions of the same teacher; equal runs count once.
+
+    Raises:
+        LyceumError: a conflict: the teachers' files or arguments differ, or the same seed has
+            another result. Nothing is averaged and nothing overwritten.
+    """
+    for what in ("protocol", "teacher"):
+        if getattr(a, what) != getattr(b, what):
+            raise LyceumError(
+                f"conflict: two entries are called {a.teacher.name}, but their {what} differs; "
+                "give the new one a name of its own, or remove the old entry's file"
+            )
+    runs = {run.record.seed: run for run in a.runs}
+    for run in b.runs:
+        known = runs.setdefault(run.record.seed, run)
+        runs[run.record.seed] = _same_run(known, run)
+    return _bundle(a, runs)
+
+
+def _same_run(a: SubmittedRun, b: SubmittedRun) -> SubmittedRun:
+    """One of two runs with equal results; costs and provenance may differ between machines."""
+    if a.record.result_sha256 != b.record.result_sha256:
+        raise LyceumError(
+            f"conflict: {a.record.teacher.name}, seed {a.record.seed}: two different results "
+            f"({a.record.result_sha256[:12]} and {b.record.result_sha256[:12]}) for the same "
+            "protocol, teacher and arguments; neither is taken"
+        )
+    # Known costs before unknown ones; then the order must not depend on who came first.
+    return min(a, b, key=lambda run: (run.costs is None, canonical_json(run.content())))
+
+
+def load_submissions(folder: Path) -> list[Submission]:
+    """Read every entry of a leaderboard's folder, sorted by name; an absent folder holds none.
+
+    Raises:
+        LyceumError: one line per damaged or unexpected file; all of them are named at once.
+    """
+    if not folder.is_dir():
+        return []
+    paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    if len(paths) > MAX_FILES:
+        raise LyceumError(f"{folder}: holds {len(paths)} files; at most {MAX_FILES} are read")
+    submissions, errors = [], []
+    for path in paths:
+        if path.suffix not in EXTENSIONS:
+            errors.append(f"{path}: only files ending in {', '.join(EXTENSIONS)} belong here")
+        elif path.suffix == ".json" and path.name != BOARD_FILE:
+            try:
+                submissions.append(read_submission(path))
+            except LyceumError as error:
+                errors.append(str(error))
+    if errors:
+        raise LyceumError("\n".join(errors))
+    return submissions
+
+
+def add_submission(folder: Path, submission: Submission) -> Path:
+    """Merge a submission into the entry of its teacher in ``folder``; return the entry's file.
+
+    Raises:
+        LyceumError: the entry there is damaged or in conflict; it is left as it was.
+    """
+    path = folder / f"{submission.teacher.name}.json"
+    if path.name.lower() == BOARD_FILE:
+        raise LyceumError("no entry can be called 'leaderboard': that is the table's own file")
+    if path.exists():
+        submission = merge(read_submission(path), submission)
+    content = submission.content()
+    if len(format_json(content)) > SUBMISSION_BYTES:
+        raise LyceumError(f"{path}: would be longer than {SUBMISSION_BYTES} bytes")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json_atomically(path, content)
+    return path

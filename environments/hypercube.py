@@ -1,0 +1,129 @@
+"""Hypercube: the synthetic task space on which teachers are compared in seconds.
+
+Reference: R. Portelas, C. Colas, K. Hofmann, P.-Y. Oudeyer, "Teacher algorithms for curriculum
+learning of Deep RL in continuously parameterized environments", CoRL 2019,
+https://arxiv.org/abs/1910.07224 (its toy parameter space).
+
+Departures from the paper: the paper's toy world holds the student's competence itself. Here the
+world only asks and scores; competence lives in the student (``students/synthetic.py``), so that
+the same loop serves this world and the real ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+from gymnasium import spaces
+
+from environments.base import ProceduralEnv, TaskParameter
+
+MASTERED = 0.75
+PIXELS = 200
+
+
+class Hypercube(ProceduralEnv):
+    """One-step episodes in which the student answers how competent it is at the task.
+
+    ## Description
+    A task is a point of the unit cube. The student sees the point and answers with its competence
+    there; the answer is the reward. Nothing is random.
+
+    ## Action Space
+    ``Box(0, 1, (1,), float64)``: the competence at the task, as a share of full competence.
+
+    ## Observation Space
+    ``Box(0, 1, (dimensions + irrelevant,), float64)``: the task vector. float64, so that a point
+    lies in the same cube for the teacher and for the student.
+
+    ## Rewards
+    The answer, between 0 and 1.
+
+    ## Starting State
+    The task given at reset; without one, the origin, the easiest task.
+
+    ## Episode End
+    Termination: after one step. There is no truncation. ``info["success"]`` is answer > 0.75.
+
+    ## Arguments
+    * ``dimensions`` (>= 1, default 2): parameters that matter.
+    * ``irrelevant`` (>= 0, default 0): further parameters that mean nothing.
+    * ``render_mode``: None or "rgb_array" (the first two dimensions, brighter for a better answer).
+
+    ## Version History
+    * v1: first version.
+
+    Raises:
+        ValueError: an argument outside its range, a task outside the cube, an answer outside
+            [0, 1].
+        RuntimeError: a step without a reset before it.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 1}
+
+    def __init__(self, dimensions: int = 2, irrelevant: int = 0, render_mode: str | None = None):
+        if dimensions < 1 or irrelevant < 0:
+            raise ValueError(
+                "Hypercube expects dimensions >= 1 and irrelevant >= 0, "
+                f"but got {dimensions} and {irrelevant}"
+            )
+        if render_mode not in (None, *self.metadata["render_modes"]):
+            raise ValueError(f"render_mode must be None or 'rgb_array', but is {render_mode!r}")
+        self.render_mode = render_mode
+        self.task_parameters = tuple(
+            TaskParameter(f"x{i}", 0.0, 1.0, 0.0, "", f"coordinate {i}: harder upwards")
+            for i in range(dimensions)
+        ) + tuple(
+            TaskParameter(f"irrelevant{i}", 0.0, 1.0, 0.0, "", "changes nothing")
+            for i in range(irrelevant)
+        )
+        self.observation_space = spaces.Box(0.0, 1.0, (dimensions + irrelevant,), np.float64)
+        self.action_space = spaces.Box(0.0, 1.0, (1,), np.float64)
+        self.task: np.ndarray | None = None
+        self.answer = 0.0
+        self.open = False
+
+    @cached_property
+    def task_space(self) -> spaces.Box:
+        """The unit cube, built once: an episode here is far cheaper than a space."""
+        return super().task_space
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Show the task ``options["task"]`` (the origin without one)."""
+        self.task = self.begin(seed, options)
+        self.answer, self.open = 0.0, True
+        return self.task.copy(), {}
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        """Score the answer ``action`` (1,) and end the episode."""
+        answer = float(action[0])
+        if not self.open:
+            raise RuntimeError("Hypercube.step() needs reset() first: an episode has one step")
+        if not 0.0 <= answer <= 1.0:
+            raise ValueError(f"an answer is a competence between 0 and 1, but is {answer}")
+        self.answer, self.open = answer, False
+        return self.task.copy(), answer, True, False, {"success": answer > MASTERED}
+
+    @classmethod
+    def step_many(
+        cls, worlds: Sequence[Hypercube], actions: np.ndarray
+    ) -> list[tuple[np.ndarray, float, bool, bool, dict[str, Any]]]:
+        """Step several worlds; actions (k, 1) are turned into numbers in one go."""
+        answers = np.asarray(actions, dtype=np.float64).tolist()
+        return [world.step(answer) for world, answer in zip(worlds, answers, strict=True)]
+
+    def render(self) -> np.ndarray | None:
+        """Draw the task as a dot in the plane of the first two coordinates, (200, 200, 3) uint8."""
+        if self.render_mode is None:
+            return None
+        image = np.full((PIXELS, PIXELS, 3), 40, dtype=np.uint8)
+        point = self.default_task if self.task is None else self.task
+        x, y = point[0], (point[1] if len(point) > 1 else 0.5)
+        rows, columns = np.mgrid[0:PIXELS, 0:PIXELS] / (PIXELS - 1)
+        dot = (columns - x) ** 2 + (1 - rows - y) ** 2 < 0.03**2
+        image[dot] = 90 + round(165 * self.answer)
+        return image

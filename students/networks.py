@@ -1,0 +1,132 @@
+"""Small fully connected networks, built without touching torch's global randomness."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU}
+DEVICES = ("cpu", "cuda", "auto")
+
+
+def resolve_device(device: str) -> torch.device:
+    """Turn "cpu", "cuda" or "auto" (CUDA where there is one) into a device.
+
+    Raises:
+        ValueError: an unknown name, or "cuda" on a machine without it.
+    """
+    if device not in DEVICES:
+        raise ValueError(f"device must be one of {', '.join(DEVICES)}, but is {device!r}")
+    available = torch.cuda.is_available()
+    if device == "cuda" and not available:
+        raise ValueError("device 'cuda' was asked for, but torch sees no GPU; use 'auto' or 'cpu'")
+    return torch.device("cuda" if available and device != "cpu" else "cpu")
+
+
+def orthogonal(rows: int, columns: int, gain: float, generator: torch.Generator) -> torch.Tensor:
+    """A random matrix (rows, columns) whose shorter side is orthonormal, times ``gain``.
+
+    Source: Saxe, McClelland, Ganguli, 2014, https://arxiv.org/abs/1312.6120.
+    """
+    normal = torch.randn(max(rows, columns), min(rows, columns), generator=generator)
+    q, r = torch.linalg.qr(normal)
+    q = q * torch.sign(torch.diagonal(r))  # without it, the matrix is not uniformly distributed
+    return gain * (q if rows >= columns else q.T)
+
+
+def mlp(
+    sizes: Sequence[int], activation: str, generator: torch.Generator, head_gain: float | None
+) -> nn.Sequential:
+    """Linear layers of ``sizes`` (inputs, hidden..., outputs) with zero biases.
+
+    Hidden layers are orthogonal with gain sqrt(2) and followed by the activation. The last layer
+    is linear with gain ``head_gain``; with None it is a hidden layer like the others.
+    """
+    if activation not in ACTIVATIONS:
+        known = ", ".join(ACTIVATIONS)
+        raise ValueError(f"activation must be one of {known}, but is {activation!r}")
+    if min(sizes) < 1:
+        raise ValueError(f"layer widths must be at least 1, but are {list(sizes)}")
+    layers: list[nn.Module] = []
+    for number, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
+        is_head = head_gain is not None and number == len(sizes) - 2
+        # skip_init: a plain nn.Linear would draw from the global generator.
+        layer = nn.utils.skip_init(nn.Linear, inputs, outputs)
+        with torch.no_grad():
+            gain = head_gain if is_head else 2**0.5
+            layer.weight.copy_(orthogonal(outputs, inputs, gain, generator))
+            layer.bias.zero_()
+        layers += [layer] if is_head else [layer, ACTIVATIONS[activation]()]
+    return nn.Sequential(*layers)
+
+
+class ActorCritic(nn.Module):
+    """A Gaussian policy with a state-independent log-std, and a value network.
+
+    With ``shared`` both heads stand on one body; otherwise each has a body of its own.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        hidden: Sequence[int],
+        activation: str,
+        shared: bool,
+        initial_log_std: float,
+        generator: torch.Generator,
+    ):
+        super().__init__()
+        if shared:
+            self.body = mlp((inputs, *hidden), activation, generator, None)
+            self.policy = mlp((hidden[-1], outputs), activation, generator, 0.01)
+            self.critic = mlp((hidden[-1], 1), activation, generator, 1.0)
+        else:
+            self.body = nn.Identity()
+            self.policy = mlp((inputs, *hidden, outputs), activation, generator, 0.01)
+            self.critic = mlp((inputs, *hidden, 1), activation, generator, 1.0)
+        self.log_std = nn.Parameter(torch.full((outputs,), float(initial_log_std)))
+
+    def mean(self, observations: torch.Tensor) -> torch.Tensor:
+        """Mean actions (n, outputs)."""
+        return self.policy(self.body(observations))
+
+    def value(self, observations: torch.Tensor) -> torch.Tensor:
+        """Values (n,)."""
+        return self.critic(self.body(observations)).squeeze(-1)
+
+    def forward(self, observations: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean actions (n, outputs) and values (n,)."""
+        features = self.body(observations)
+        return self.policy(features), self.critic(features).squeeze(-1)
+
+    def log_prob(self, mean: torch.Tensor, actions: torch.Tensor) -> torch.Tensor:
+        """Log-density (n,) of actions (n, outputs), up to a constant that cancels in ratios."""
+        scaled = (actions - mean) * torch.exp(-self.log_std)
+        return -0.5 * scaled.square().sum(-1) - self.log_std.sum()
+
+    def entropy(self) -> torch.Tensor:
+        """Entropy of the policy in nats."""
+        return self.log_std.sum() + 0.5 * self.log_std.numel() * float(np.log(2 * np.pi * np.e))
+
+
+def flatten(module: nn.Module) -> torch.Tensor:
+    """Gather all parameters and gradients of a module in one vector, and return it.
+
+    The parameters become views of it, so that clipping, the optimiser and a checkpoint deal with
+    one long vector and not with a dozen short ones.
+    """
+    parameters = list(module.parameters())
+    flat = torch.cat([parameter.detach().reshape(-1) for parameter in parameters])
+    flat.grad = torch.zeros_like(flat)
+    start = 0
+    for parameter in parameters:
+        end = start + parameter.numel()
+        parameter.data = flat[start:end].view_as(parameter)
+        parameter.grad = flat.grad[start:end].view_as(parameter)
+        start = end
+    return flat

@@ -1,0 +1,401 @@
+"""Proximal policy optimisation for vectorised procedural worlds.
+
+References: J. Schulman, F. Wolski, P. Dhariwal, A. Radford, O. Klimov, "Proximal Policy
+Optimization Algorithms", 2017, https://arxiv.org/abs/1707.06347; J. Schulman, P. Moritz, S. Levine,
+M. Jordan, P. Abbeel, "High-dimensional continuous control using generalized advantage estimation",
+2016, https://arxiv.org/abs/1506.02438.
+
+Departures from the paper, all common practice: the value loss is clipped like the policy,
+advantages are normalised per minibatch, observations and rewards are divided by running statistics,
+weights start orthogonal, gradients are clipped.
+
+Departures from the student of TeachMyAgent (Romac et al., 2021, https://arxiv.org/abs/2103.09815):
+time limits are bootstrapped from the true last observation and no advantage crosses the end of an
+episode; the evaluation policy is deterministic; ``value`` normalises raw observations and answers
+in raw units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+
+from students.base import Student, Transitions
+from students.moments import RunningMoments
+from students.networks import ActorCritic, flatten, resolve_device
+
+EPSILON = 1e-8
+
+
+class PPO(Student):
+    """PPO with a diagonal Gaussian policy; collects a rollout from all worlds, then learns from it.
+
+    Args:
+        observation_space: a ``Box`` of shape (inputs,).
+        action_space: a ``Box`` of shape (outputs,); sampled actions are stored as they are and
+            clipped to it when sent.
+        num_envs: number of worlds, >= 1.
+        seed: of initial weights, exploration and minibatches.
+        device: "cpu", "cuda" or "auto".
+        hidden: widths of the hidden layers.
+        activation: "tanh" or "relu".
+        shared: one body for policy and value, or one each.
+        rollout: environment steps between two updates, over all worlds; rounded up to a multiple
+            of ``num_envs``.
+        epochs: passes over a rollout, >= 1.
+        minibatch: samples per optimiser step, >= 1; a rollout is cut into nearly equal parts.
+        learning_rate: of Adam (epsilon 1e-5), > 0.
+        anneal_learning_rate: environment steps over which the learning rate falls linearly to
+            zero; 0 keeps it constant.
+        clip: ratio range of the objective, > 0, in units of the ratio.
+        value_clip: clip the value loss, too (range ``clip``, in normalised units).
+        value_coefficient, entropy_coefficient: weights in the loss, >= 0.
+        discount, gae_lambda: in [0, 1].
+        max_gradient_norm: > 0.
+        normalize_observations: subtract the running mean and divide by the running std of the
+            training observations. The statistics move after each update only.
+        normalize_rewards: divide by the running std of each world's discounted return.
+        observation_clip, reward_clip: bounds after normalisation, > 0.
+        initial_log_std: of the policy.
+
+    Raises:
+        ValueError: a space or an argument that does not fit; NaN observations or actions.
+    """
+
+    def __init__(
+        self,
+        observation_space: spaces.Box,
+        action_space: spaces.Box,
+        *,
+        num_envs: int,
+        seed: int,
+        device: str = "cpu",
+        hidden: Sequence[int] = (64, 64),
+        activation: str = "tanh",
+        shared: bool = False,
+        rollout: int = 2048,
+        epochs: int = 8,
+        minibatch: int = 512,
+        learning_rate: float = 1e-3,
+        anneal_learning_rate: int = 0,
+        clip: float = 0.2,
+        value_clip: bool = True,
+        value_coefficient: float = 0.5,
+        entropy_coefficient: float = 0.0,
+        discount: float = 0.99,
+        gae_lambda: float = 0.95,
+        max_gradient_norm: float = 0.5,
+        normalize_observations: bool = True,
+        normalize_rewards: bool = True,
+        observation_clip: float = 10.0,
+        reward_clip: float = 10.0,
+        initial_log_std: float = 0.0,
+    ):
+        _check_spaces(observation_space, action_space)
+        self.num_envs, self.epochs, self.minibatch = num_envs, epochs, minibatch
+        self.rollout_steps, self.learning_rate = rollout, learning_rate
+        self.anneal_learning_rate = anneal_learning_rate
+        self.clip, self.value_clip = clip, value_clip
+        self.value_coefficient, self.entropy_coefficient = value_coefficient, entropy_coefficient
+        self.discount, self.gae_lambda = discount, gae_lambda
+        self.max_gradient_norm = max_gradient_norm
+        self.normalize_observations = normalize_observations
+        self.normalize_rewards = normalize_rewards
+        self.observation_clip, self.reward_clip = observation_clip, reward_clip
+        _check_ranges(self)
+        self.action_space = action_space
+        self.device = resolve_device(device)
+        self.generator = torch.Generator().manual_seed(seed)
+        inputs, outputs = observation_space.shape[0], action_space.shape[0]
+        network = ActorCritic(
+            inputs, outputs, hidden, activation, shared, initial_log_std, self.generator
+        )
+        self._start(network.to(self.device), inputs, outputs)
+
+    def _start(self, network: ActorCritic, inputs: int, outputs: int) -> None:
+        """Everything that changes while the student learns; ``state_dict`` is about these."""
+        self.network = network
+        self.parameters = flatten(network)
+        self.optimizer = torch.optim.Adam([self.parameters], self.learning_rate, eps=1e-5)
+        self.updates = 0
+        self.steps = 0  # environment steps over all worlds
+        self.observation_moments, self.return_moments = RunningMoments(inputs), RunningMoments(1)
+        self.running_return = np.zeros(self.num_envs)  # discounted return so far, per world
+        self._freeze_normalizer()
+        self.pending: np.ndarray | None = None  # sampled actions whose outcome is not known yet
+        self.filled = 0  # steps per world in the current rollout
+        self.length = -(-self.rollout_steps // self.num_envs)  # steps per world that fill it
+        shape = (self.length, self.num_envs)
+        self.rollout = {
+            "observations": np.zeros((*shape, inputs), np.float32),
+            "actions": np.zeros((*shape, outputs), np.float32),
+            "rewards": np.zeros(shape),
+            "terminated": np.zeros(shape, bool),
+            "truncated": np.zeros(shape, bool),
+            "next_observations": np.zeros((*shape, inputs), np.float32),
+        }
+
+    def act(self, observations: np.ndarray, explore: bool = True) -> np.ndarray:
+        """Return actions (n, outputs) inside the action space: samples, or means to exploit."""
+        with torch.inference_mode():
+            action = self.network.mean(self._normalize(observations))
+            if explore:
+                noise = torch.randn(action.shape, generator=self.generator).to(self.device)
+                action = torch.addcmul(action, noise, self.network.log_std.exp())
+            raw = action.cpu().numpy()
+        if not np.isfinite(raw).all():
+            raise ValueError("PPO chose actions that are not finite; the student has diverged")
+        if explore:
+            self.pending = raw
+        return self._inside(raw)
+
+    def observe(self, transitions: Transitions) -> None:
+        """Store one step of all worlds; learn when the rollout is full."""
+        sampled = self.pending
+        if sampled is None or not np.array_equal(self._inside(sampled), transitions.actions):
+            sampled = transitions.actions  # they came from somebody else
+        for name, store in self.rollout.items():
+            store[self.filled] = sampled if name == "actions" else getattr(transitions, name)
+        self.pending = None
+        self.filled += 1
+        self.steps += self.num_envs
+        if self.filled == self.length:
+            self._learn()
+            self.filled = 0
+
+    def value(self, observations: np.ndarray) -> np.ndarray:
+        """Return the expected discounted return (n,) in raw units, of raw observations."""
+        with torch.inference_mode():
+            values = self.network.value(self._normalize(observations))
+        return values.cpu().numpy().astype(np.float64) * self._reward_scale()
+
+    def _inside(self, actions: np.ndarray) -> np.ndarray:
+        """Clip actions to their space; in its own dtype, whose bounds float32 may not hold."""
+        space = self.action_space
+        return np.clip(actions.astype(space.dtype, copy=False), space.low, space.high)
+
+    # Learning -----------------------------------------------------------------------------------
+
+    def _learn(self) -> None:
+        """Learn from the full rollout, then let the normaliser follow the observations."""
+        seen = self.rollout["observations"].reshape(-1, self.rollout["observations"].shape[-1])
+        if not np.isfinite(self.rollout["rewards"]).all():
+            raise ValueError("a world gave a reward that is not finite; PPO cannot learn from it")
+        batch = self._prepare(seen)
+        if self.anneal_learning_rate:
+            left = max(0.0, 1 - (self.steps - len(seen)) / self.anneal_learning_rate)
+            self.optimizer.param_groups[0]["lr"] = self.learning_rate * left
+        parts = max(1, round(len(seen) / self.minibatch))
+        for _ in range(self.epochs):
+            order = torch.randperm(len(seen), generator=self.generator).to(self.device)
+            shuffled = [column[order].tensor_split(parts) for column in batch]
+            for columns in zip(*shuffled, strict=True):
+                self._descend(*columns)
+        if self.normalize_observations:
+            self.observation_moments.update(seen)
+            self._freeze_normalizer()
+
+    def _prepare(self, seen: np.ndarray) -> list[torch.Tensor]:
+        """Observations, actions, old log-densities, advantages, targets and old values, flat."""
+        rollout, shape = self.rollout, self.rollout["rewards"].shape
+        ended = rollout["terminated"] | rollout["truncated"]
+        rewards = self._scale_rewards(rollout["rewards"], ended)
+        with torch.no_grad():
+            observations = self._normalize(seen)
+            actions = torch.from_numpy(rollout["actions"].reshape(len(seen), -1)).to(self.device)
+            mean, old_values = self.network(observations)
+            old_log_prob = self.network.log_prob(mean, actions)
+            values = old_values.cpu().numpy().reshape(shape).astype(np.float64)
+            # What follows a step is the next row of the rollout, except where it was cut.
+            next_values = np.concatenate([values[1:], values[-1:]])
+            cut = rollout["truncated"].copy()
+            cut[-1] = True
+            last = self._normalize(rollout["next_observations"][cut])
+            next_values[cut] = self.network.value(last).cpu().numpy()
+        advantages = generalized_advantages(
+            rewards, values, next_values, rollout["terminated"], ended,
+            self.discount, self.gae_lambda,
+        )  # fmt: skip
+        advantages, targets = (
+            torch.from_numpy(column.reshape(-1).astype(np.float32)).to(self.device)
+            for column in (advantages, advantages + values)
+        )
+        return [observations, actions, old_log_prob, advantages, targets, old_values]
+
+    def _descend(
+        self,
+        observations: torch.Tensor,
+        actions: torch.Tensor,
+        old_log_prob: torch.Tensor,
+        advantages: torch.Tensor,
+        targets: torch.Tensor,
+        old_values: torch.Tensor,
+    ) -> None:
+        """Take one optimiser step on one minibatch."""
+        mean, values = self.network(observations)
+        ratio = torch.exp(self.network.log_prob(mean, actions) - old_log_prob)
+        advantages = advantages - advantages.mean()
+        advantages /= advantages.square().mean().sqrt() + EPSILON
+        value_range = self.clip if self.value_clip else None
+        loss = clipped_policy_loss(ratio, advantages, self.clip)
+        loss = loss + self.value_coefficient * value_loss(values, old_values, targets, value_range)
+        if self.entropy_coefficient:
+            loss = loss - self.entropy_coefficient * self.network.entropy()
+        gradient = self.parameters.grad
+        gradient.zero_()
+        loss.backward()
+        norm = torch.linalg.vector_norm(gradient)
+        gradient *= torch.clamp(self.max_gradient_norm / (norm + EPSILON), max=1.0)
+        self.optimizer.step()
+        self.updates += 1
+
+    # Normalisation ------------------------------------------------------------------------------
+
+    def _normalize(self, observations: np.ndarray) -> torch.Tensor:
+        """Raw observations (n, inputs) as the network sees them."""
+        observations = np.asarray(observations, dtype=np.float32)
+        if not np.isfinite(observations).all():
+            raise ValueError(
+                "observations must be finite, but hold NaN or infinity: check the world"
+            )
+        if self.normalize_observations:
+            observations = (observations - self.shift) * self.scale
+            bound = self.observation_clip
+            observations = np.minimum(np.maximum(observations, -bound), bound)
+        return torch.from_numpy(observations).to(self.device)
+
+    def _freeze_normalizer(self) -> None:
+        self.shift = self.observation_moments.mean.astype(np.float32)
+        std = np.sqrt(self.observation_moments.variance + EPSILON)
+        self.scale = (1 / std).astype(np.float32)
+
+    def _scale_rewards(self, rewards: np.ndarray, ended: np.ndarray) -> np.ndarray:
+        """Follow each world's discounted return, then divide rewards (steps, worlds) by its std."""
+        if not self.normalize_rewards:
+            return rewards
+        returns = np.empty_like(rewards)
+        for step, reward in enumerate(rewards):
+            self.running_return = self.running_return * self.discount + reward
+            returns[step] = self.running_return
+            self.running_return = np.where(ended[step], 0.0, self.running_return)
+        self.return_moments.update(returns.reshape(-1, 1))
+        return np.clip(rewards / self._reward_scale(), -self.reward_clip, self.reward_clip)
+
+    def _reward_scale(self) -> float:
+        if not self.normalize_rewards:
+            return 1.0
+        return float(np.sqrt(self.return_moments.variance[0] + EPSILON))
+
+    # Exact continuation -------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Weights, optimiser, normalisers, generator and the rollout so far, as NumPy arrays."""
+        adam = self.optimizer.state.get(self.parameters, {})
+        return {
+            "updates": self.updates,
+            "steps": self.steps,
+            "generator": self.generator.get_state().numpy().copy(),
+            "parameters": self.parameters.cpu().numpy().copy(),
+            "adam": {name: tensor.cpu().numpy().copy() for name, tensor in adam.items()},
+            "observation_moments": self.observation_moments.state_dict(),
+            "return_moments": self.return_moments.state_dict(),
+            "running_return": self.running_return.copy(),
+            "pending": None if self.pending is None else self.pending.copy(),
+            "rollout": {name: store[: self.filled].copy() for name, store in self.rollout.items()},
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue exactly where ``state_dict`` was taken.
+
+        Raises:
+            ValueError: the state belongs to a student with another network, rollout or number of
+                worlds.
+        """
+        parameters = torch.from_numpy(np.array(state["parameters"]))
+        filled, worlds = state["rollout"]["rewards"].shape
+        same = parameters.shape == self.parameters.shape and worlds == self.num_envs
+        if not same or filled >= self.length:
+            raise ValueError(
+                f"the saved student ({len(parameters)} parameters, {worlds} worlds, {filled} steps of "
+                f"a rollout) does not fit into this one ({len(self.parameters)}, {self.num_envs}, "
+                f"below {self.length}): its options were different"
+            )
+        self.updates, self.steps = int(state["updates"]), int(state["steps"])
+        self.generator.set_state(torch.from_numpy(np.array(state["generator"])))
+        self.parameters.copy_(parameters)
+        self.optimizer.state[self.parameters] = {
+            name: torch.from_numpy(np.array(array)).to("cpu" if name == "step" else self.device)
+            for name, array in state["adam"].items()
+        }
+        self.observation_moments.load_state_dict(state["observation_moments"])
+        self.return_moments.load_state_dict(state["return_moments"])
+        self._freeze_normalizer()
+        self.running_return = np.array(state["running_return"])
+        self.pending = None if state["pending"] is None else np.array(state["pending"])
+        self.filled = filled
+        for name, store in self.rollout.items():
+            store[:filled] = state["rollout"][name]
+
+
+def generalized_advantages(
+    rewards: np.ndarray,
+    values: np.ndarray,
+    next_values: np.ndarray,
+    terminated: np.ndarray,
+    ended: np.ndarray,
+    discount: float,
+    gae_lambda: float,
+) -> np.ndarray:
+    """Advantages (steps, worlds) by equation 16 of the GAE paper, cut where an episode ended.
+
+    ``next_values`` are the values of what truly followed each step. A terminated step is followed
+    by nothing (value 0); a truncated one keeps the value of its last observation.
+    """
+    delta = rewards + discount * np.where(terminated, 0.0, next_values) - values
+    carry = discount * gae_lambda * ~ended
+    advantages, running = np.empty_like(delta), np.zeros(delta.shape[1])
+    for step in range(len(delta) - 1, -1, -1):
+        running = delta[step] + carry[step] * running
+        advantages[step] = running
+    return advantages
+
+
+def clipped_policy_loss(ratio: torch.Tensor, advantages: torch.Tensor, clip: float) -> torch.Tensor:
+    """Minus the clipped surrogate objective (equation 7 of the PPO paper), averaged over (n,)."""
+    clipped = ratio.clamp(1 - clip, 1 + clip)
+    return -torch.minimum(ratio * advantages, clipped * advantages).mean()
+
+
+def value_loss(
+    values: torch.Tensor, old_values: torch.Tensor, targets: torch.Tensor, clip: float | None
+) -> torch.Tensor:
+    """Half the mean squared error (n,); with ``clip`` the worse of it and a clipped move's."""
+    error = (values - targets).square()
+    if clip is not None:
+        moved = old_values + (values - old_values).clamp(-clip, clip)
+        error = torch.maximum(error, (moved - targets).square())
+    return 0.5 * error.mean()
+
+
+def _check_spaces(observation_space: spaces.Space, action_space: spaces.Space) -> None:
+    for name, space in (("observation", observation_space), ("action", action_space)):
+        if not isinstance(space, spaces.Box) or len(space.shape) != 1:
+            raise ValueError(f"PPO expects a one-dimensional Box as {name} space, but got {space}")
+
+
+def _check_ranges(student: PPO) -> None:
+    """Refuse hyperparameters that make no sense."""
+    rules = (
+        ("num_envs rollout_steps epochs minibatch learning_rate clip", "> 0", lambda x: x > 0),
+        ("max_gradient_norm observation_clip reward_clip", "> 0", lambda x: x > 0),
+        ("discount gae_lambda", "in [0, 1]", lambda x: 0 <= x <= 1),
+        ("anneal_learning_rate value_coefficient entropy_coefficient", ">= 0", lambda x: x >= 0),
+    )
+    for names, rule, holds in rules:
+        for name in names.split():
+            if not holds(getattr(student, name)):
+                raise ValueError(f"PPO expects {name} {rule}, but got {getattr(student, name)}")
