@@ -168,7 +168,7 @@ def _evidence(difference: Comparison, confidence: float) -> str:
     if difference.value < 0:
         low, high = -high, -low
     p = "p < 0.001" if difference.p_holm < 0.001 else f"p = {difference.p_holm:.2g}"
-    return f"{confidence:.0%} interval {_points(low)} to {_points(high)}, Holm {p}"
+    return f"{100 * confidence:g} % interval {_points(low)} to {_points(high)}, Holm {p}"
 
 
 def _points(score: float) -> str:
@@ -181,7 +181,7 @@ def _join(names: list[str]) -> str:
 
 
 def interval_text(estimate: Estimate | Comparison, digits: int = 3, sign: bool = False) -> str:
-    """ "0.812 [0.790, 0.834]", or only the value when there is no interval."""
+    """For example 0.812 [0.790, 0.834], or only the value when there is no interval."""
     form = f"{'+' if sign else ''}.{digits}f"
     text = format(estimate.value, form)
     if estimate.low is None:
@@ -190,14 +190,14 @@ def interval_text(estimate: Estimate | Comparison, digits: int = 3, sign: bool =
 
 
 def rank_text(row: Row) -> str:
-    """ "1-3", "2", or a dash for rows that hold no rank."""
+    """For example 1-3 or 2, or a dash for rows that hold no rank."""
     if row.rank is None:
         return "–"
     return f"{row.rank.low}-{row.rank.high}" if row.rank.low < row.rank.high else str(row.rank.low)
 
 
 def p_text(comparison: Comparison) -> str:
-    """ "p<0.001", "p=0.03", or why there is none."""
+    """For example p<0.001 or p=0.03, or why there is none."""
     if comparison.p_holm is None:
         return comparison.kind
     return "p<0.001" if comparison.p_holm < 0.001 else f"p={comparison.p_holm:.2g}"
@@ -211,7 +211,7 @@ def escape_markdown(text: str) -> str:
 
 def markdown(board: Board) -> str:
     """The table, the verdict and the notes as Markdown; all submitted text is escaped."""
-    percent = f"{board.confidence:.0%}"
+    percent = f"{100 * board.confidence:g} %"
     heading = (
         "rank", "teacher", "seeds", "area", "final", "IQM of areas",
         f"area vs {board.reference}", f"final vs {board.reference}", "time to target", "tail",

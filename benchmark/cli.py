@@ -23,7 +23,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-console = Console(soft_wrap=False)
+# A table needs its columns: where output is not a terminal, 80 would fold them.
+console = Console() if sys.stdout.isatty() else Console(width=120)
 
 ProtocolName = Annotated[
     str, typer.Argument(help="A published protocol (lyceum list protocols) or a .toml file.")

@@ -9,7 +9,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmark import leaderboard, record
+from benchmark import leaderboard, record, submissions
 from benchmark.arguments import parse_seeds, parse_settings
 from benchmark.assemble import fitting_teacher
 from benchmark.errors import LyceumError
@@ -90,18 +90,18 @@ def gather(protocol: Protocol, runs: Path, local: bool, boards: Path = BOARDS) -
         LyceumError: a record is damaged, or there is nothing at all to compare.
     """
     own = {
-        label: leaderboard.make_submission(folders)
+        label: submissions.make_submission(folders)
         for label, folders in run_folders(protocol, runs).items()
     }
-    published = [] if local else leaderboard.load_submissions(boards / protocol.name)
+    published = [] if local else submissions.load_submissions(boards / protocol.name)
     kept = [entry for entry in published if entry.teacher.name not in own]
-    submissions = [*own.values(), *kept]
-    if not submissions:
+    entries = [*own.values(), *kept]
+    if not entries:
         raise LyceumError(
             f"no finished run of {protocol.name} in {runs}; try: "
             f"lyceum run {protocol.name} --teacher uniform"
         )
-    return submissions
+    return entries
 
 
 def print_comparison(console: Console, name: str, runs: Path, local: bool) -> None:
@@ -159,8 +159,8 @@ def draw(console: Console, name: str, runs: Path, local: bool, out: Path | None)
     from benchmark import plots
 
     protocol = Protocol.load(name)
-    submissions = gather(protocol, runs, local)
-    records = {entry.teacher.name: [run.record for run in entry.runs] for entry in submissions}
+    entries = gather(protocol, runs, local)
+    records = {entry.teacher.name: [run.record for run in entry.runs] for entry in entries}
     folder = out or runs / "plots"
     folder.mkdir(parents=True, exist_ok=True)
     written = plots.plot_learning_curves(protocol, records, folder)
@@ -191,11 +191,11 @@ def publish(console: Console, name: str, add: Path | None, folder: Path | None) 
         if not groups:
             raise LyceumError(f"no finished run of {protocol.name} in {add}")
         for folders in groups.values():
-            leaderboard.add_submission(place, leaderboard.make_submission(folders))
-    submissions = leaderboard.load_submissions(place)
-    if not submissions:
+            submissions.add_submission(place, submissions.make_submission(folders))
+    entries = submissions.load_submissions(place)
+    if not entries:
         raise LyceumError(f"{place} holds no entries; add runs with --add RUNS")
-    board = leaderboard.build_board(protocol, submissions)
+    board = leaderboard.build_board(protocol, entries)
     print_board(console, board)
     if add is not None:
         written = leaderboard.write_board(place, board)

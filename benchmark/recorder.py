@@ -6,8 +6,8 @@ import io
 import json
 import os
 import resource
-import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +23,19 @@ REPORT_SECONDS = 0.5
 class Recorder:
     """Turns what a loop tells into ``curve.jsonl``, checkpoints, progress lines and a curriculum.
 
-    ``identity`` says which run this is; a checkpoint of any other is refused. ``report`` switches
-    the progress lines on standard output on (one JSON object per line).
+    ``identity`` says which run this is; a checkpoint of any other is refused. ``say`` hears a
+    progress event twice a second: the budget spent, the total and the latest score.
     """
 
     def __init__(
-        self, folder: Path, identity: dict[str, Any], checkpoint_seconds: float, report: bool
+        self,
+        folder: Path,
+        identity: dict[str, Any],
+        checkpoint_seconds: float,
+        say: Callable[[dict[str, Any]], None] | None = None,
     ):
         self.folder, self.identity = folder, identity
-        self.checkpoint_seconds, self.report = checkpoint_seconds, report
+        self.checkpoint_seconds, self.say = checkpoint_seconds, say
         self.assembly: Assembly | None = None
         self.rows: list[dict[str, Any]] = []
         self.curriculum: list[dict[str, np.ndarray]] = []
@@ -60,15 +64,14 @@ class Recorder:
         now = time.monotonic()
         if now - self.saved >= self.checkpoint_seconds:
             self._save()
-        if self.report and now - self.reported >= REPORT_SECONDS:
+        if now - self.reported >= REPORT_SECONDS:
             self._say()
 
     def finish(self) -> None:
         """Evaluate what is left: the budget may end a fraction before the last grid point."""
         while len(self.rows) < len(self.assembly.protocol.grid):
             self._evaluate()
-        if self.report:
-            self._say()
+        self._say()
 
     def columns(self) -> dict[str, np.ndarray]:
         """The whole curriculum as arrays, one entry per ended task, in the order they ended."""
@@ -107,19 +110,18 @@ class Recorder:
             file.flush()
             os.fsync(file.fileno())
         self.last_score = mean_score(assembly.protocol, evaluation)
-        if self.report:
-            self._say()
+        self._say()
 
     def _wall(self) -> float:
         return self.wall + time.monotonic() - self.started
 
     def _say(self) -> None:
-        """Print a progress line for whoever watches this process."""
+        """Tell whoever watches how far the run is."""
+        if self.say is None:
+            return
         self.reported = time.monotonic()
         ledger = self.assembly.ledger
-        line = {"spent": ledger.spent, "total": ledger.total, "score": self.last_score}
-        sys.stdout.write(json.dumps(line) + "\n")
-        sys.stdout.flush()
+        self.say({"spent": ledger.spent, "total": ledger.total, "score": self.last_score})
 
     def _save(self) -> None:
         assembly = self.assembly

@@ -15,6 +15,7 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -86,8 +87,10 @@ def _short(value: Any) -> str:
     return "".join(c if c.isalnum() or c in "._-" else "-" for c in text)
 
 
-def execute(request: RunRequest) -> Path:
+def execute(request: RunRequest, say: Callable[[Any], None] = lambda event: None) -> Path:
     """Train one run to its end, continuing from its newest checkpoint; return its folder.
+
+    ``say`` hears progress events if the request asks for reports.
 
     Raises:
         LyceumError: a user's mistake, a faulty teacher or a full disk. A faulty teacher also
@@ -98,7 +101,7 @@ def execute(request: RunRequest) -> Path:
         with Lease(folder) as lease:
             if (folder / "record.json").exists():
                 return folder
-            _train(request, folder, lease.attempt)
+            _train(request, folder, lease.attempt, say)
     except OSError as error:
         if error.errno in DISK_FULL:
             raise LyceumError(
@@ -109,9 +112,10 @@ def execute(request: RunRequest) -> Path:
     return folder
 
 
-def _train(request: RunRequest, folder: Path, attempt: int) -> None:
+def _train(request: RunRequest, folder: Path, attempt: int, say: Callable[[Any], None]) -> None:
     started = _now()
-    recorder = Recorder(folder, request.identity, request.checkpoint_seconds, request.report)
+    reporter = say if request.report else None
+    recorder = Recorder(folder, request.identity, request.checkpoint_seconds, reporter)
     assembly = assemble(
         request.loaded, request.teacher, request.arguments, request.seed, recorder, request.workers
     )
@@ -148,55 +152,57 @@ def _conclude(
     """Write the curriculum, the costs and, last and atomically, the record."""
     columns = recorder.columns()
     checkpoint.write_bytes(folder / "curriculum.npz", curriculum_bytes(columns))
-    rows = recorder.rows
+    content = _record_content(request, assembly, recorder.rows, _arrays_sha256(columns))
+    costs = _cost_content(request, recorder.rows, attempt)
+    record.write_run(folder, content, costs)
+    shutil.rmtree(folder / "checkpoint", ignore_errors=True)
+    (folder / "failure.json").unlink(missing_ok=True)
+
+
+def _record_content(
+    request: RunRequest, assembly: Assembly, rows: list[dict[str, Any]], curriculum_sha256: str
+) -> dict[str, Any]:
+    """The record: nothing in it depends on clocks, workers or interruptions."""
+    halves = ("score_a", "score_b", "success_a", "success_b")
+    first, teacher = rows[0]["evaluation"], assembly.teacher
+    evaluation = {"tasks": assembly.evaluator.labels}
+    evaluation |= {name: first[name] for name in ("count_a", "count_b")}
+    evaluation |= {name: [row["evaluation"][name] for row in rows] for name in halves}
     content = {
         "schema": "run/1",
-        "protocol": {
-            "name": request.loaded.name,
-            "fingerprint": request.loaded.fingerprint,
-        },
+        "protocol": {"name": request.loaded.name, "fingerprint": request.loaded.fingerprint},
         "teacher": {
             "name": request.label,
             "source_sha256": request.identity["teacher_source"],
             "arguments": request.identity["teacher_arguments"],
-            "signals": list(assembly.teacher.signals),
-            "privileges": list(assembly.teacher.privileges),
-            "reference": assembly.teacher.reference[:300],
+            "signals": list(teacher.signals),
+            "privileges": list(teacher.privileges),
+            "reference": teacher.reference[:300],
         },
         "seed": request.seed,
         "status": "smoke" if request.smoke else "finished",
         "grid": list(request.loaded.grid),
-        "evaluation": {
-            "tasks": assembly.evaluator.labels,
-            "count_a": rows[0]["evaluation"]["count_a"],
-            "count_b": rows[0]["evaluation"]["count_b"],
-        }
-        | {
-            name: [row["evaluation"][name] for row in rows]
-            for name in ("score_a", "score_b", "success_a", "success_b")
-        },
+        "evaluation": evaluation,
         "spent": {name: [row["spent"][name] for row in rows] for name in rows[0]["spent"]},
-        "curriculum_sha256": _arrays_sha256(columns),
+        "curriculum_sha256": curriculum_sha256,
         "provenance": provenance(),
     }
-    content["result_sha256"] = record.result_sha256(content)
-    costs = {
+    return {**content, "result_sha256": record.result_sha256(content)}
+
+
+def _cost_content(
+    request: RunRequest, rows: list[dict[str, Any]], attempt: dict[str, Any]
+) -> dict[str, Any]:
+    """What was measured with clocks, cumulative per evaluation."""
+    last = {"start": attempt["start"], "end": _now(), "reason": f"attempt {attempt['attempt']}"}
+    return {
         "schema": "costs/1",
         **{f"cpu_{role}": [row["cpu"][role] for row in rows] for role in rows[0]["cpu"]},
         "wall": [row["wall"] for row in rows],
         "peak_rss_mb": rows[-1]["peak_rss_mb"],
         "workers": request.workers,
-        "attempts": [
-            {
-                "start": attempt["start"],
-                "end": _now(),
-                "reason": f"attempt {attempt['attempt']}",
-            }
-        ],
+        "attempts": [last],
     }
-    record.write_run(folder, content, costs)
-    shutil.rmtree(folder / "checkpoint", ignore_errors=True)
-    (folder / "failure.json").unlink(missing_ok=True)
 
 
 def _arrays_sha256(columns: dict[str, np.ndarray]) -> str:
@@ -219,17 +225,32 @@ def single_thread() -> None:
     torch.set_num_threads(1)
 
 
-def main(argv: list[str]) -> int:
-    """Execute the run given as JSON; see the module's first lines for the exit codes."""
+def run_here(request: RunRequest, say: Callable[[Any], None]) -> int:
+    """Execute a request in this process and return its exit code.
+
+    ``say`` hears progress events (dicts) and, before an exit code of 2, one sentence.
+    """
     single_thread()
     try:
-        execute(RunRequest(**json.loads(argv[0])))
+        execute(request, say)
     except LyceumError as error:
-        print(error, file=sys.stderr)
+        say(str(error))
         return 2
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def main(argv: list[str]) -> int:
+    """Execute the run given as JSON; see the module's first lines for the exit codes."""
+
+    def say(event: Any) -> None:
+        if isinstance(event, str):
+            print(event, file=sys.stderr)
+        else:
+            print(json.dumps(event), flush=True)
+
+    return run_here(RunRequest(**json.loads(argv[0])), say)
 
 
 def as_json(request: RunRequest) -> str:

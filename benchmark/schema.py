@@ -58,9 +58,7 @@ Scalar = bool | int | float | Line | None
 class Model(BaseModel):
     """Strict: no unknown field, no conversion between types, no NaN and no infinity."""
 
-    model_config = ConfigDict(
-        strict=True, extra="forbid", allow_inf_nan=False, frozen=True, regex_engine="python-re"
-    )
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)
 
     def content(self) -> dict[str, Any]:
         """The content as plain JSON values under the names that stand in the file."""

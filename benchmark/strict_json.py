@@ -94,13 +94,13 @@ def _small(text: str) -> int:
 
 def _check_depth(content: Any) -> None:
     level = [content]
-    for _ in range(MAX_DEPTH):
-        below: list[Any] = []
-        for item in level:
-            below += item.values() if isinstance(item, dict) else item
-        level = [item for item in below if isinstance(item, (dict, list))]
+    for _ in range(MAX_DEPTH + 1):
+        level = [item for item in level if isinstance(item, (dict, list))]
         if not level:
             return
+        level = [
+            below for item in level for below in (item.values() if isinstance(item, dict) else item)
+        ]
     raise ValueError(f"more than {MAX_DEPTH} levels of nesting")
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from benchmark.board import Board, Row, interval_text, p_text, rank_text
+from benchmark.board import Board, Comparison, Estimate, Row, p_text, rank_text
 
 
 def print_board(console: Console, board: Board) -> None:
@@ -16,31 +17,33 @@ def print_board(console: Console, board: Board) -> None:
     """
     console.print(board_table(board))
     for sentence in board.verdict:
-        console.print(Text(sentence), highlight=False)
+        console.print(Text(sentence))
     for note in board.notes:
-        console.print(Text(f"Note: {note}", style="yellow"), highlight=False)
+        console.print(Text(f"Note: {note}", style="yellow"))
 
 
 def board_table(board: Board) -> Table:
-    """The ranked table; fits into 100 columns with names of up to 20 characters."""
-    title = f"{board.protocol.name}: {board.budget:,} {board.unit}"
+    """The ranked table; fits into 100 columns with names of up to 17 characters."""
     caption = (
-        f"means over seeds with {board.confidence:.0%} intervals; area: mean score over the whole "
-        "training (the primary score); p: Welch's test, Holm-corrected"
+        f"Means over seeds ± half of the {100 * board.confidence:g} % interval. area: mean score "
+        "over the whole training (primary); final: end of training; p: Welch's test with Holm's "
+        "correction."
     )
     table = Table(
-        title=Text(title, style="bold"),
+        title=Text(f"{board.protocol.name}: {board.budget:,} {board.unit}", style="bold"),
         caption=Text(caption, style="dim"),
         title_justify="left",
         caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
         pad_edge=False,
     )
-    table.add_column("rank", justify="right", no_wrap=True)
-    table.add_column("teacher", overflow="fold", min_width=12)
-    table.add_column("seeds", justify="right")
-    table.add_column("area", justify="right")
-    table.add_column("final", justify="right")
-    table.add_column(Text(f"final vs {board.reference}"), justify="right")
+    table.add_column("rank", no_wrap=True)
+    table.add_column("teacher", overflow="fold")
+    table.add_column("seeds", justify="right", no_wrap=True)
+    for heading in ("area", "final", f"final vs {board.reference}"):
+        table.add_column(Text(heading), no_wrap=len(heading) < 20)
+    table.add_column("p", no_wrap=True)
     if any(row.teacher.privileges for row in board.rows):
         table.add_column("privileges", overflow="fold")
     for row in board.rows:
@@ -50,20 +53,25 @@ def board_table(board: Board) -> Table:
 
 def _cells(board: Board, row: Row) -> list[Text]:
     versus = row.versus_reference
-    if row.teacher.name == board.reference:
-        difference = "reference"
-    elif versus is None:
-        difference = "–"
+    if versus is not None:
+        difference, p = _plus_minus(versus.final, sign="+"), p_text(versus.final)
     else:
-        difference = f"{interval_text(versus.final, sign=True)}\n{p_text(versus.final)}"
-    seeds = str(len(row.seeds)) + ("" if row.status == "ranked" else f"\n{row.status}")
-    texts = [
-        rank_text(row),
-        row.teacher.name,
-        seeds,
-        interval_text(row.area).replace(" ", "\n", 1),
-        interval_text(row.final).replace(" ", "\n", 1),
-        difference.replace(" [", "\n[", 1),
-        ", ".join(row.teacher.privileges),
+        difference, p = ("reference" if row.teacher.name == board.reference else "–"), ""
+    return [
+        Text(rank_text(row) if row.status == "ranked" else row.status),
+        Text(row.teacher.name),
+        Text(str(len(row.seeds))),
+        Text(_plus_minus(row.area)),
+        Text(_plus_minus(row.final)),
+        Text(difference),
+        Text(p.removeprefix("p=").removeprefix("p")),
+        Text(", ".join(row.teacher.privileges)),
     ]
-    return [Text(text) for text in texts]
+
+
+def _plus_minus(estimate: Estimate | Comparison, sign: str = "") -> str:
+    """A t interval lies symmetrically around its value, so half of its width says everything."""
+    value = f"{estimate.value:{sign}.3f}"
+    if estimate.low is None:
+        return value
+    return f"{value} ±{(estimate.high - estimate.low) / 2:.3f}"

@@ -135,7 +135,9 @@ def check_bad_tasks_raise(make: Make) -> None:
             env.reset(seed=1, options={"task": task})
         except ValueError:
             continue
-        raise AssertionError(f"task {task!r} must raise ValueError; it was accepted")
+        raise AssertionError(
+            f"task {np.asarray(task).tolist()} must raise ValueError; it was accepted"
+        )
 
 
 def check_unknown_options_raise(make: Make) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import io
 import json
 import random
@@ -15,8 +16,13 @@ import numpy as np
 
 def text(state: Any) -> str:
     """Return a state as text that differs when any number differs."""
-    with np.printoptions(threshold=sys.maxsize, floatmode="unique"):
-        return repr(state)
+    if isinstance(state, dict):
+        return "{" + ", ".join(f"{key!r}: {text(value)}" for key, value in state.items()) + "}"
+    if isinstance(state, list | tuple):
+        return f"{type(state).__name__}[" + ", ".join(text(value) for value in state) + "]"
+    if isinstance(state, np.ndarray) and state.dtype != object:
+        return f"{state.dtype}{state.shape}{hashlib.sha256(state.tobytes()).hexdigest()}"
+    return repr(state)
 
 
 def oddities(value: Any, path: str = "state") -> Iterator[tuple[str, Any]]:

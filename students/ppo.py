@@ -110,11 +110,9 @@ class PPO(Student):
         self.action_space = action_space
         self.device = resolve_device(device)
         self.generator = torch.Generator().manual_seed(seed)
-        inputs, outputs = observation_space.shape[0], action_space.shape[0]
-        network = ActorCritic(
-            inputs, outputs, hidden, activation, shared, initial_log_std, self.generator
-        )
-        self._start(network.to(self.device), inputs, outputs)
+        size = (*observation_space.shape, *action_space.shape)
+        network = ActorCritic(*size, hidden, activation, shared, initial_log_std, self.generator)
+        self._start(network.to(self.device), *size)
 
     def _start(self, network: ActorCritic, inputs: int, outputs: int) -> None:
         """Everything that changes while the student learns; ``state_dict`` is about these."""
@@ -160,8 +158,7 @@ class PPO(Student):
             sampled = transitions.actions  # they came from somebody else
         for name, store in self.rollout.items():
             store[self.filled] = sampled if name == "actions" else getattr(transitions, name)
-        self.pending = None
-        self.filled += 1
+        self.pending, self.filled = None, self.filled + 1
         self.steps += self.num_envs
         if self.filled == self.length:
             self._learn()
@@ -170,8 +167,8 @@ class PPO(Student):
     def value(self, observations: np.ndarray) -> np.ndarray:
         """Return the expected discounted return (n,) in raw units, of raw observations."""
         with torch.inference_mode():
-            values = self.network.value(self._normalize(observations))
-        return values.cpu().numpy().astype(np.float64) * self._reward_scale()
+            values = self.network.value(self._normalize(observations)).cpu().numpy()
+        return values.astype(np.float64) * self._reward_scale()
 
     def _inside(self, actions: np.ndarray) -> np.ndarray:
         """Clip actions to their space; in its own dtype, whose bounds float32 may not hold."""
@@ -182,9 +179,10 @@ class PPO(Student):
 
     def _learn(self) -> None:
         """Learn from the full rollout, then let the normaliser follow the observations."""
-        seen = self.rollout["observations"].reshape(-1, self.rollout["observations"].shape[-1])
-        if not np.isfinite(self.rollout["rewards"]).all():
-            raise ValueError("a world gave a reward that is not finite; PPO cannot learn from it")
+        seen = self.rollout["observations"].reshape(self.length * self.num_envs, -1)
+        for name in ("rewards", "actions"):
+            if not np.isfinite(self.rollout[name]).all():
+                raise ValueError(f"PPO cannot learn from {name} that are not finite")
         batch = self._prepare(seen)
         if self.anneal_learning_rate:
             left = max(0.0, 1 - (self.steps - len(seen)) / self.anneal_learning_rate)
@@ -240,16 +238,16 @@ class PPO(Student):
         ratio = torch.exp(self.network.log_prob(mean, actions) - old_log_prob)
         advantages = advantages - advantages.mean()
         advantages /= advantages.square().mean().sqrt() + EPSILON
-        value_range = self.clip if self.value_clip else None
         loss = clipped_policy_loss(ratio, advantages, self.clip)
-        loss = loss + self.value_coefficient * value_loss(values, old_values, targets, value_range)
+        value_clip = self.clip if self.value_clip else None
+        loss = loss + self.value_coefficient * value_loss(values, old_values, targets, value_clip)
         if self.entropy_coefficient:
             loss = loss - self.entropy_coefficient * self.network.entropy()
         gradient = self.parameters.grad
         gradient.zero_()
         loss.backward()
-        norm = torch.linalg.vector_norm(gradient)
-        gradient *= torch.clamp(self.max_gradient_norm / (norm + EPSILON), max=1.0)
+        norm = torch.linalg.vector_norm(gradient) + EPSILON
+        gradient *= torch.clamp(self.max_gradient_norm / norm, max=1.0)
         self.optimizer.step()
         self.updates += 1
 
@@ -269,9 +267,9 @@ class PPO(Student):
         return torch.from_numpy(observations).to(self.device)
 
     def _freeze_normalizer(self) -> None:
-        self.shift = self.observation_moments.mean.astype(np.float32)
-        std = np.sqrt(self.observation_moments.variance + EPSILON)
-        self.scale = (1 / std).astype(np.float32)
+        moments = self.observation_moments
+        self.shift = moments.mean.astype(np.float32)
+        self.scale = (1 / np.sqrt(moments.variance + EPSILON)).astype(np.float32)
 
     def _scale_rewards(self, rewards: np.ndarray, ended: np.ndarray) -> np.ndarray:
         """Follow each world's discounted return, then divide rewards (steps, worlds) by its std."""
@@ -320,9 +318,9 @@ class PPO(Student):
         same = parameters.shape == self.parameters.shape and worlds == self.num_envs
         if not same or filled >= self.length:
             raise ValueError(
-                f"the saved student ({len(parameters)} parameters, {worlds} worlds, {filled} steps of "
-                f"a rollout) does not fit into this one ({len(self.parameters)}, {self.num_envs}, "
-                f"below {self.length}): its options were different"
+                f"the saved student ({len(parameters)} parameters, {worlds} worlds, rollout above "
+                f"{filled}) is not like this one ({len(self.parameters)}, {self.num_envs}, "
+                f"{self.length}): its options were different"
             )
         self.updates, self.steps = int(state["updates"]), int(state["steps"])
         self.generator.set_state(torch.from_numpy(np.array(state["generator"])))
@@ -331,8 +329,8 @@ class PPO(Student):
             name: torch.from_numpy(np.array(array)).to("cpu" if name == "step" else self.device)
             for name, array in state["adam"].items()
         }
-        self.observation_moments.load_state_dict(state["observation_moments"])
-        self.return_moments.load_state_dict(state["return_moments"])
+        for name in ("observation_moments", "return_moments"):
+            getattr(self, name).load_state_dict(state[name])
         self._freeze_normalizer()
         self.running_return = np.array(state["running_return"])
         self.pending = None if state["pending"] is None else np.array(state["pending"])

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import io
+import traceback
 import unittest
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from gymnasium import spaces as gymnasium_spaces
 
+from teachers import proposals
 from teachers.base import Teacher
 from teachers.check_classroom import SPACES, Room
 from teachers.check_conduct import CONDUCT_RULES
@@ -103,13 +106,22 @@ def _try(rule: Rule, rooms: list[Room]) -> CheckRecord:
         except unittest.SkipTest as reason:
             skipped = str(reason)
         except Exception as error:
-            kind = "" if type(error) is AssertionError else f"{type(error).__name__}: "
-            return CheckRecord(rule.__name__, "failed", f"on {room.name}: {kind}{error}")
+            return CheckRecord(rule.__name__, "failed", f"on {room.name}: {_explain(error)}")
         else:
             passed = True
             told += [f"{room.name}: {answer}"] if isinstance(answer, str) else []
     status = "skipped" if not passed else "reported" if rule in REPORTS else "passed"
     return CheckRecord(rule.__name__, status, "; ".join(told) if passed else skipped)
+
+
+def _explain(error: Exception) -> str:
+    """The message of a broken rule, or what was raised and on which line of whose file."""
+    frames = traceback.extract_tb(error.__traceback__)
+    if type(error) is AssertionError or frames[-1].filename == proposals.__file__:
+        return str(error)
+    own = [frame for frame in frames if "site-packages" not in frame.filename] or frames
+    place = f"{Path(own[-1].filename).name}, line {own[-1].lineno}"
+    return f"{type(error).__name__}: {error} ({place})"
 
 
 def _rooms(

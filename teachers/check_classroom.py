@@ -251,6 +251,13 @@ class Room:
         target = (space.low + 0.8 * width, 0.2 * width)
         return Knowledge(return_range=(-100.0, 200.0), initial=initial, target=target)
 
+    def bare(self, **keywords: Any) -> Teacher:
+        """Build a teacher without the keywords under test, told only what it has declared."""
+        space = self.task_space()
+        if {"knowledge:low", "knowledge:high"} & set(self.cls.privileges):
+            keywords["knowledge"] = self.knowledge(space)
+        return self.cls(space, seed=1, **keywords)
+
     def make(self, seed: int = 1, task_space: TaskSpace | None = None) -> Teacher:
         """Build a teacher with the keywords under test."""
         task_space = task_space or self.task_space()

@@ -229,8 +229,14 @@ def _stored(state: Any) -> Any:
 
 
 def _text(state: Any) -> str:
-    with np.printoptions(threshold=sys.maxsize, floatmode="unique"):
-        return repr(state)
+    """Return a state as text that differs when any number differs."""
+    if isinstance(state, dict):
+        return "{" + ", ".join(f"{key!r}: {_text(value)}" for key, value in state.items()) + "}"
+    if isinstance(state, list | tuple):
+        return f"{type(state).__name__}[" + ", ".join(_text(value) for value in state) + "]"
+    if isinstance(state, np.ndarray) and state.dtype != object:
+        return f"{state.dtype}{state.shape}{hashlib.sha256(state.tobytes()).hexdigest()}"
+    return repr(state)
 
 
 # Fairness

@@ -1,23 +1,20 @@
-"""Gaussian mixtures for teachers: fitted to a few hundred points, with a choice of their number.
+"""Gaussian mixtures for teachers: scikit-learn's fit, and the choice of the number of Gaussians.
 
-Expectation maximisation: Dempster, Laird & Rubin, 1977. Start: k-means++, Arthur & Vassilvitskii,
-2007. Criteria: AIC, Akaike 1974; BIC, Schwarz 1978; AICc, Hurvich & Tsai 1989. Written for small
-data, where a general library spends most of its time outside the arithmetic, and without global
-randomness, thread pools or warnings.
-
-Departures from the paper: a floor of 1e-6 on the diagonal of every covariance, as usual.
+Criteria: AIC, Akaike 1974; BIC, Schwarz 1978; AICc, Hurvich & Tsai 1989. A fitted mixture is kept
+as plain arrays, so that a teacher's state needs no pickle and no certain version of the library.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import GaussianMixture
 
 COVARIANCE_FLOOR = 1e-6
-TOLERANCE = 1e-3  # change of the mean log-likelihood at which the iteration stops
-MAX_ITERATIONS = 100
 CRITERIA = ("aic", "aicc", "bic")
 
 
@@ -76,69 +73,20 @@ def information(criterion: str, log_likelihood: float, count: int, n: int, d: in
 def fit_mixture(points: np.ndarray, count: int, rng: np.random.Generator) -> Mixture | None:
     """Fit ``count`` Gaussians with full covariances to points (n, d), or None if that breaks down.
 
-    At least ``count`` points must be distinct.
+    Expectation maximisation from one k-means start, as in the papers; at least ``count`` points
+    must be distinct.
     """
-    with np.errstate(all="ignore"):  # values near the limits of float64 are caught below
-        nearest = _k_means(points, count, rng)
-        shares = (nearest == np.arange(count)[:, None]).astype(np.float64)
-        previous = -np.inf
+    model = GaussianMixture(
+        count, reg_covar=COVARIANCE_FLOOR, random_state=int(rng.integers(2**31))
+    )
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        # A fit that has not converged, or has an empty cluster, is still the method's fit.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore", RuntimeWarning)
         try:
-            for _ in range(MAX_ITERATIONS):
-                weights, means, covariances, differences = _maximise(points, shares)
-                shares, mean_log = _expect(weights, covariances, differences)
-                if not abs(mean_log - previous) >= TOLERANCE:
-                    break
-                previous = mean_log
-        except np.linalg.LinAlgError:
+            log_likelihood = float(model.fit(points).score(points)) * len(points)
+        except (ValueError, np.linalg.LinAlgError):  # values near the limits of float64
             return None
-    if not (np.isfinite(mean_log) and np.isfinite(covariances).all()):
+    if not (np.isfinite(log_likelihood) and np.isfinite(model.covariances_).all()):
         return None
-    return Mixture(weights, means, covariances, mean_log * len(points))
-
-
-def _maximise(points: np.ndarray, shares: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Weights, means, covariances and points minus means (k, n, d) for shares (k, n)."""
-    mass = shares.sum(axis=1) + 10 * np.finfo(np.float64).eps
-    means = shares @ points / mass[:, None]
-    differences = points - means[:, None]
-    weighted = (shares / mass[:, None])[:, :, None] * differences
-    covariances = weighted.transpose(0, 2, 1) @ differences
-    covariances += COVARIANCE_FLOOR * np.eye(points.shape[1])
-    return mass / mass.sum(), means, covariances, differences
-
-
-def _expect(
-    weights: np.ndarray, covariances: np.ndarray, differences: np.ndarray
-) -> tuple[np.ndarray, float]:
-    """Each component's share (k, n) in each point, and the mean log-likelihood per point."""
-    factors = np.linalg.cholesky(covariances)
-    white = differences @ np.linalg.inv(factors).transpose(0, 2, 1)
-    spread = np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=1)
-    constant = np.log(weights) - spread - 0.5 * differences.shape[2] * np.log(2 * np.pi)
-    logs = constant[:, None] - 0.5 * np.einsum("knd,knd->kn", white, white)
-    top = logs.max(axis=0)
-    shares = np.exp(logs - top)
-    total = shares.sum(axis=0)
-    return shares / total, float((top + np.log(total)).mean())
-
-
-def _k_means(points: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """The cluster (n,) of each point after k-means++ and Lloyd's iteration."""
-    centres = points[[rng.integers(len(points))]]
-    gap = ((points - centres[0]) ** 2).sum(axis=1)
-    while len(centres) < count:
-        total = gap.sum()
-        chances = gap / total if 0 < total < np.inf else None
-        centres = np.vstack([centres, points[rng.choice(len(points), p=chances)]])
-        gap = np.minimum(gap, ((points - centres[-1]) ** 2).sum(axis=1))
-    nearest = np.full(len(points), -1)
-    for _ in range(MAX_ITERATIONS):
-        before = nearest
-        nearest = ((points[:, None] - centres) ** 2).sum(axis=2).argmin(axis=1)
-        if (nearest == before).all():
-            break
-        members = nearest == np.arange(count)[:, None]
-        sizes = members.sum(axis=1)
-        filled = sizes > 0  # an empty cluster keeps its centre
-        centres[filled] = (members @ points)[filled] / sizes[filled, None]
-    return nearest
+    return Mixture(model.weights_, model.means_, model.covariances_, log_likelihood)

@@ -10,9 +10,7 @@ from gymnasium import spaces
 from teachers.base import Proposal, TaskSpace
 
 
-def validate_proposal(
-    proposal: Proposal, space: TaskSpace | spaces.Space, count: int, fast: bool = False
-) -> None:
+def validate_proposal(proposal: Proposal, space: TaskSpace | spaces.Space, count: int) -> None:
     """Raise unless ``proposal`` holds ``count`` tasks of ``space``; nothing is repaired.
 
     Tasks have shape (count, *space.shape) and dtype float64 for a ``Box``, shape (count,) and an
@@ -23,7 +21,6 @@ def validate_proposal(
         proposal: what ``propose`` returned.
         space: the task space; a ``TaskSpace`` gives its dimension names to the message.
         count: how many tasks were asked for.
-        fast: skip the check of types, for a teacher whose first proposal passed it.
 
     Raises:
         ValueError: one sentence with the offending value, the rule and a fix.
@@ -31,8 +28,7 @@ def validate_proposal(
     names: tuple[str, ...] = ()
     if isinstance(space, TaskSpace):
         space, names = space.space, space.names
-    if not fast:
-        _check_types(proposal)
+    _check_types(proposal)
     tasks = proposal.tasks
     if isinstance(space, spaces.Discrete):
         _check_items(tasks, space, count)

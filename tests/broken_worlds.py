@@ -93,9 +93,7 @@ def fails(*rules):
 
 
 @fails("check_gymnasium")
-class ActionSpaceChangesType(Walk):
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 1}
-
+class InfoIsNone(Walk):
     def reset(self, *, seed=None, options=None):
         return super().reset(seed=seed, options=options)[0], None
 

@@ -2,12 +2,12 @@
 
 import importlib.util
 
-import broken_teachers
 import pytest
 
 from teachers import check as teacher_check
-from teachers import check_stress
+from teachers import check_rules, check_stress
 from teachers.check import check_teacher
+from tests import broken_conduct, broken_teachers
 
 SLOW = "check_same_in_another_process"
 # Lines put into a file that is otherwise sound; the file must fail exactly this rule.
@@ -32,8 +32,8 @@ def failed(records):
     return {record.name for record in records if record.status == "failed"}
 
 
-def try_teacher(cls, extra=(), **keywords):
-    rules = [rule for rule in teacher_check.RULES if rule.__name__ != SLOW or SLOW in extra]
+def try_teacher(cls, left_out, **keywords):
+    rules = [rule for rule in teacher_check.RULES if rule.__name__ not in left_out]
     return check_teacher(cls, raise_first=False, rules=rules, **keywords)
 
 
@@ -44,12 +44,28 @@ def test_sound_teacher_passes():
     assert len(records) == len(teacher_check.RULES) + len(teacher_check.REPORTS)
 
 
+def test_teacher_that_reads_all_it_declares_passes():
+    records = check_teacher(broken_teachers.ReadsEverything)
+    skipped = [record.name for record in records if record.status == "skipped"]
+    assert skipped == ["check_hyperparameters_are_validated"]
+
+
+def test_what_a_teacher_raises_is_told_with_its_line():
+    [record] = check_teacher(
+        broken_teachers.WaitsForOutcomes,
+        raise_first=False,
+        rules=[check_rules.check_many_proposals_without_outcomes],
+    )
+    assert "RuntimeError: no outcome came (broken_teachers.py, line" in record.reason
+
+
 @pytest.mark.parametrize("cls", broken_teachers.TWINS, ids=lambda cls: cls.__name__)
 def test_broken_teacher_fails_exactly(cls, monkeypatch):
-    monkeypatch.setattr(check_stress, "clock", lambda: broken_teachers.TICKS[0])
+    monkeypatch.setattr(check_stress, "clock", lambda: broken_conduct.TICKS[0])
     expected = broken_teachers.TWINS[cls]
     keywords = broken_teachers.KEYWORDS.get(cls, {})
-    assert failed(try_teacher(cls, expected, **keywords)) == expected
+    left_out = {SLOW, *LINES} - expected  # LINES: rules about the whole file, tried below
+    assert failed(try_teacher(cls, left_out, **keywords)) == expected
 
 
 def load_source(folder, line):
@@ -73,7 +89,7 @@ def load_source(folder, line):
     ("rule", "line"), [(rule, line) for rule, lines in LINES.items() for line in lines]
 )
 def test_unfair_file_fails_exactly(rule, line, tmp_path):
-    assert failed(try_teacher(load_source(tmp_path, line))) == {rule}
+    assert failed(try_teacher(load_source(tmp_path, line), {SLOW})) == {rule}
 
 
 def test_stranger_without_package_passes_in_another_process(tmp_path):

@@ -1,11 +1,11 @@
 """Every rule for worlds and supervised tasks has a twin that must fail exactly that rule."""
 
-import broken_worlds
 import pytest
 
 from environments.check import check_environment, check_task
 from environments.check_tasks import TASK_RULES
 from environments.check_worlds import WORLD_RULES
+from tests import broken_worlds
 
 
 def failed(records):

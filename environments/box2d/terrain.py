@@ -1,0 +1,118 @@
+"""The terrain of StumpTracks: a ground line and a row of stumps, drawn from a random generator.
+
+Source: TeachMyAgent (Romac, Portelas, Hofmann, Oudeyer, 2021, https://arxiv.org/abs/2103.09815).
+All lengths are in metres.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from environments.box2d.engine import (
+    SCALE,
+    START_PAD_STEPS,
+    TERRAIN_HEIGHT,
+    TERRAIN_LENGTH,
+    TERRAIN_STEP,
+)
+
+START_PAD = START_PAD_STEPS * TERRAIN_STEP
+HEIGHT_STD = 0.1  # spread of the height draw, in units of TERRAIN_STEP
+MIN_STUMP = 0.05  # smallest height and width factor, in units of TERRAIN_STEP
+MIN_SPACING = 0.01  # m
+
+
+@dataclass(frozen=True)
+class Terrain:
+    """A finished track; build one by hand to replay a recorded scene.
+
+    Attributes:
+        ground: (v, 2) float64, vertices of the ground line from left to right.
+        stumps: (k, 4, 2) float64, counter-clockwise vertices of the stumps in creation order.
+
+    Raises:
+        ValueError: an array has another shape, a number in it is not finite, or the ground goes back.
+    """
+
+    ground: np.ndarray
+    stumps: np.ndarray
+
+    def __post_init__(self) -> None:
+        ground = np.array(self.ground, dtype=np.float64)
+        stumps = np.array(self.stumps, dtype=np.float64)
+        if ground.ndim != 2 or ground.shape[1] != 2 or len(ground) < 2:
+            raise ValueError(f"ground needs at least two points (v, 2), but is {ground.shape}")
+        if stumps.size == 0:
+            stumps = np.empty((0, 4, 2))
+        if stumps.shape[1:] != (4, 2):
+            raise ValueError(f"stumps need four corners each, (k, 4, 2), but are {stumps.shape}")
+        if not (np.isfinite(ground).all() and np.isfinite(stumps).all()):
+            raise ValueError("ground and stumps must be finite, but hold NaN or infinity")
+        if (np.diff(ground[:, 0]) < 0).any() or ground[0, 0] == ground[-1, 0]:
+            raise ValueError("ground must run from left to right, but x goes back or stands still")
+        object.__setattr__(self, "ground", ground)
+        object.__setattr__(self, "stumps", stumps)
+
+
+def generate(
+    rng: np.random.Generator,
+    stump_height: float,
+    obstacle_spacing: float,
+    *,
+    stump_width: tuple[float, float] | None = None,
+    stump_rotation: tuple[float, float] | None = None,
+    roughness: float = 0.0,
+) -> Terrain:
+    """Draw a track: stump, ground, stump, ground ... until the end of the track is reached.
+
+    Args:
+        rng: source of all draws; per stump its height, then width and rotation if asked for; per
+            stretch of ground its roughness if there is any.
+        stump_height: mean height, in units of TERRAIN_STEP (0.467 m); the standard deviation is
+            0.1. Draws below 0.05 become 0.05: there is always a small stump.
+        obstacle_spacing: length of the flat stretch after each stump, metres; at least 0.01.
+        stump_width: mean and standard deviation in units of TERRAIN_STEP; None: exactly one.
+        stump_rotation: mean and standard deviation of the turn about the middle of the base,
+            radians, between 0 and 2π; None: upright.
+        roughness: half width of the uniform draw that bends the ground, px per step.
+    """
+    spacing = max(MIN_SPACING, obstacle_spacing)
+    x, y, slope = START_PAD, TERRAIN_HEIGHT, 0.0
+    ground, stumps = [(0.0, y), (x, y)], []
+    while x < TERRAIN_LENGTH:
+        height = max(MIN_STUMP, rng.normal(stump_height, HEIGHT_STD)) * TERRAIN_STEP
+        width = TERRAIN_STEP
+        if stump_width is not None:
+            width *= max(MIN_STUMP, rng.normal(*stump_width))
+        turn = 0.0
+        if stump_rotation is not None:
+            turn = min(max(rng.normal(*stump_rotation), 0.0), 2 * math.pi)
+        stumps.append(_stump(x, y, width, height, turn))
+        ground.append((x, y))
+        x += width
+        if x >= TERRAIN_LENGTH:
+            break
+        slope = 0.8 * slope + 0.01 * float(np.sign(TERRAIN_HEIGHT - y))
+        if roughness:
+            slope += rng.uniform(-roughness, roughness) / SCALE
+        y += slope
+        ground.append((x, y))
+        x += spacing
+    return Terrain(np.array(ground), np.array(stumps))
+
+
+def _stump(
+    x: float, y: float, width: float, height: float, turn: float
+) -> list[tuple[float, float]]:
+    """Corners of a box with its lower left corner at (x, y), turned about its base's middle."""
+    corners = [(x + width, y), (x + width, y + height), (x, y + height), (x, y)]
+    if not turn:
+        return corners
+    middle, cos, sin = x + width / 2, math.cos(turn), math.sin(turn)
+    return [
+        (middle + (cx - middle) * cos - (cy - y) * sin, y + (cx - middle) * sin + (cy - y) * cos)
+        for cx, cy in corners
+    ]

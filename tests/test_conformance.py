@@ -1,0 +1,50 @@
+"""Everything that is registered obeys its contract."""
+
+import pytest
+from gymnasium.envs.registration import load_env_creator
+
+from environments import TASKS, WORLDS
+from environments.check import check_environment, check_task
+from students import STUDENTS
+from students.check import check_student
+from teachers import TEACHERS
+from teachers.check import check_teacher
+
+# Arguments of worlds and tasks that protocols use beside the defaults.
+VARIANTS = {
+    "digits": ({}, {"noise_rate": 0.4}, {"tail_ratio": 50.0}),
+    "stump_tracks": ({}, {"body": "classic_bipedal"}),
+    "hypercube": ({}, {"dimensions": 1}, {"dimensions": 2, "irrelevant": 6}),
+}
+
+
+def cases(table):
+    return [
+        pytest.param(table[name], keywords, id=f"{name}-{index}")
+        for name in table
+        for index, keywords in enumerate(VARIANTS.get(name, ({},)))
+    ]
+
+
+@pytest.mark.parametrize("name", TEACHERS)
+def test_teacher(name):
+    records = check_teacher(load_env_creator(TEACHERS[name]))
+    assert sum(record.status == "passed" for record in records) >= 20
+
+
+@pytest.mark.parametrize(("entry", "keywords"), cases(WORLDS))
+def test_world(entry, keywords):
+    records = check_environment(load_env_creator(entry), **keywords)
+    assert all(record.status == "passed" for record in records)
+
+
+@pytest.mark.parametrize(("entry", "keywords"), cases(TASKS))
+def test_task(entry, keywords):
+    records = check_task(load_env_creator(entry), **keywords)
+    assert all(record.status == "passed" for record in records)
+
+
+@pytest.mark.parametrize("name", STUDENTS)
+def test_student(name):
+    records = check_student(load_env_creator(STUDENTS[name]))
+    assert sum(record.status == "passed" for record in records) >= 10
