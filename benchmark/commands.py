@@ -51,6 +51,8 @@ def run_and_rank(
         for teacher in dict.fromkeys(teachers)
         for seed in parse_seeds(seeds, loaded)
     ]
+    for request in requests:
+        record.require_teacher(request.label, arguments)
     with SweepProgress(console, requests) as progress:
         results = sweep(requests, workers, progress.watch, retry_failed, fresh)
     _summarise(console, results)

@@ -23,6 +23,8 @@ class {name}(Teacher):
 
     def __init__(self, task_space, *, seed, knowledge=None, floor=0.2):
         super().__init__(task_space, seed=seed, knowledge=knowledge)
+        if not 0 < floor <= 1:
+            raise ValueError(f"floor must be a share in (0, 1], but is {{floor}}")
         self.floor = floor
         self.difficulty = np.ones(task_space.space.n)
 

@@ -78,7 +78,7 @@ class PPO(Student):
         activation: str = "tanh",
         shared: bool = False,
         rollout: int = 2048,
-        epochs: int = 8,
+        epochs: int = 5,
         minibatch: int = 512,
         learning_rate: float = 1e-3,
         anneal_learning_rate: int = 0,

@@ -203,7 +203,7 @@ def check_draws_do_not_repeat(room: Room) -> None:
     for _ in range(24):
         proposal, numbers = lesson.propose(25)
         states.append(generators(lesson.teacher.state_dict()))
-        batches.append(np.array(proposal.tasks, dtype=np.float64))
+        batches.append(np.array(proposal.tasks))
         lesson.teacher.observe(lesson.answer(batches[-1].copy(), numbers))
         states.append(generators(lesson.teacher.state_dict()))
     if len(set(states)) == 1:

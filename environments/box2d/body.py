@@ -69,6 +69,28 @@ class BodyPlan:
         """The driven joints in the order of the action vector."""
         return [joint for joint in self.facts["joints"] if joint["motor_enabled"]]
 
+    @functools.cached_property
+    def fixtures(self) -> list[Box2D.b2FixtureDef]:
+        """One definition per part, kept because the binding leaks them."""
+        fixtures = []
+        for number, facts in enumerate(self.facts["bodies"]):
+            outline = self.facts["shapes_exact"][number]
+            # Limbs go through the engine's box constructor: it rounds otherwise than a vertex list.
+            shape = Box2D.b2PolygonShape(
+                **{key: tuple(map(_as_tuple, value)) for key, value in outline.items()}
+            )
+            fixture = Box2D.b2FixtureDef(
+                shape=shape,
+                density=facts["density"],
+                friction=facts["friction"],
+                restitution=facts["restitution"],
+                categoryBits=facts["category"],
+                maskBits=facts["mask"],
+                userData=number if facts["check_contact"] else None,
+            )
+            fixtures.append(fixture)
+        return fixtures
+
     @property
     def spawn_x(self) -> float:
         """Where the body is put, metres from the start of the track."""
@@ -120,26 +142,10 @@ class Walker:
         self._cache_handles()
 
     def _add_part(self, world: Box2D.b2World, place: list[float]) -> None:
-        number = len(self.parts)
-        facts = self.plan.facts["bodies"][number]
-        outline = self.plan.facts["shapes_exact"][number]
-        # Limbs go through the engine's box constructor: it rounds otherwise than a vertex list.
-        shape = Box2D.b2PolygonShape(
-            **{key: tuple(map(_as_tuple, value)) for key, value in outline.items()}
-        )
-        fixture = Box2D.b2FixtureDef(
-            shape=shape,
-            density=facts["density"],
-            friction=facts["friction"],
-            restitution=facts["restitution"],
-            categoryBits=facts["category"],
-            maskBits=facts["mask"],
-            userData=number if facts["check_contact"] else None,
-        )
         x, y, angle = place
-        self.parts.append(
-            world.CreateDynamicBody(position=(x, y), angle=angle, fixtures=fixture)
-        )
+        part = world.CreateDynamicBody(position=(x, y), angle=angle)
+        part.CreateFixture(self.plan.fixtures[len(self.parts)])
+        self.parts.append(part)
 
     def _add_joint(self, world: Box2D.b2World, anchors: dict[str, list[float]]) -> None:
         number = len(self.joints)

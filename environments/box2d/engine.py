@@ -8,6 +8,8 @@ as the properties they belong to, and a step reads about twenty numbers.
 
 from __future__ import annotations
 
+import functools
+import itertools
 import operator
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -103,21 +105,25 @@ def add_scenery(world: Box2D.b2World, polygons: np.ndarray, ground: np.ndarray) 
         polygons: (k, n, 2) vertices of convex polygons, metres.
         ground: (v, 2) vertices of the ground from left to right, metres.
     """
-    place = Box2D.b2BodyDef()
-    polygon = Box2D.b2PolygonShape()
-    _add_shapes(world, place, polygon, polygons.tolist())
-    edge = Box2D.b2EdgeShape()
-    vertices = ground.tolist()
-    _add_shapes(world, place, edge, zip(vertices[:-1], vertices[1:], strict=True))
+    _add_shapes(world, Box2D.b2PolygonShape, polygons.tolist())
+    _add_shapes(world, Box2D.b2EdgeShape, itertools.pairwise(ground.tolist()))
 
 
-def _add_shapes(
-    world: Box2D.b2World, place: Any, shape: Any, outlines: Iterable[Sequence[Sequence[float]]]
-) -> None:
-    """One static body per outline; the engine copies shape and definition, so both are reused."""
+@functools.cache
+def _definitions(shape_class: type) -> tuple[Any, Any, Any]:
+    """Definitions to fill in anew for every body; kept because the binding leaks them."""
+    shape = shape_class()
     fixture = Box2D.b2FixtureDef(
         shape=shape, friction=TERRAIN_FRICTION, categoryBits=TERRAIN_CATEGORY
     )
+    return Box2D.b2BodyDef(), shape, fixture
+
+
+def _add_shapes(
+    world: Box2D.b2World, shape_class: type, outlines: Iterable[Sequence[Sequence[float]]]
+) -> None:
+    """One static body per outline."""
+    place, shape, fixture = _definitions(shape_class)
     for outline in outlines:
         shape.vertices = [tuple(vertex) for vertex in outline]
         world.CreateBody(place).CreateFixture(fixture)

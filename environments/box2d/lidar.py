@@ -77,7 +77,8 @@ def scan(tables: Sequence[LidarTable], xs: Sequence[float], ys: Sequence[float])
 
     Args:
         tables: one table per world (n).
-        xs, ys: where the rays start in each world (n), metres.
+        xs: where the rays of each world start (n), metres to the right.
+        ys: the same upwards (n).
 
     Returns:
         Fractions (n, 10) float64 in [0, 1].

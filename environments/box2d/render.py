@@ -55,9 +55,7 @@ class Camera:
 
     def __call__(self, points: Iterable[Point]) -> list[Point]:
         """Pixels (column, row) of the given points."""
-        return [
-            ((x - self.left) * ZOOM, HEIGHT - (y - self.bottom) * ZOOM) for x, y in points
-        ]
+        return [((x - self.left) * ZOOM, HEIGHT - (y - self.bottom) * ZOOM) for x, y in points]
 
 
 def draw_scene(terrain: Terrain, walker: Walker, rays: np.ndarray) -> np.ndarray:

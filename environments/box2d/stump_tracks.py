@@ -41,7 +41,7 @@ FALL_REWARD = -100.0
 SUCCESS_RETURN = 230.0
 TASK_PARAMETERS = (
     TaskParameter(
-        "stump_height", 0.0, 3.0, 0.0, "0.467 m", "mean height of the stumps, standard deviation 0.1"
+        "stump_height", 0.0, 3.0, 0.0, "0.467 m", "mean height; a stump draws from N(height, 0.1)"
     ),
     TaskParameter(
         "obstacle_spacing", 0.0, 6.0, 6.0, "m", "flat stretch after each stump, at least 0.01 m"
@@ -55,10 +55,11 @@ class StumpTracks(ProceduralEnv):
     ## Description
     A two-dimensional walker with motors in its joints starts on a flat pad and walks to the right.
     The track is 93.3 m long. From 9.3 m on, stumps of random height stand on it, one every
-    ``obstacle_spacing`` metres. Source: *TeachMyAgent: a Benchmark for Automatic Curriculum Learning
-    in Deep RL* (Romac, Portelas, Hofmann, Oudeyer, ICML 2021, https://arxiv.org/abs/2103.09815).
-    Episodes of this implementation equal those of the reference (commit ce15344) bit for bit, given
-    the same terrain and push and a new Box2D world per episode.
+    ``obstacle_spacing`` metres. Source: Romac, Portelas, Hofmann, Oudeyer, *TeachMyAgent: a
+    Benchmark for Automatic Curriculum Learning in Deep RL* (ICML 2021,
+    https://arxiv.org/abs/2103.09815). Given the same terrain and push, and a new Box2D world per
+    episode, poses equal those of the reference (commit ce15344) bit for bit; the lidar is computed
+    in double precision and differs by less than 3e-6.
 
     ## Task parameters
     | name | range | default | unit | meaning |
@@ -86,17 +87,17 @@ class StumpTracks(ProceduralEnv):
     | then per motor | joint angle + correction (1 for knees, else 0) | rad |
     | | joint speed / motor speed | 1 |
     | | only for the last part of a limb: 1 if it touches something, else 0 | 1 |
-    | last 10 | lidar: share of a 5.33 m ray that is free, from straight down to 1.35 rad forward | 1 |
+    | last 10 | lidar: free share of a 5.33 m ray, from straight down to 1.35 rad forward | 1 |
 
     ## Rewards
     130/30 per metre forward, minus 5 per radian by which the reference body leans more than before
-    (not for wheel and profile_chimpanzee), minus torque_penalty · 80 per motor at full effort (0.028
-    for the bipeds). A fall replaces the step's reward by -100. Crossing the whole track is worth 364
-    before costs; ``success`` means a return above 230.
+    (not for wheel and profile_chimpanzee), minus a price per motor at full effort (0.028 for the
+    bipeds). A fall replaces the step's reward by -100. Crossing the whole track is worth 364 before
+    costs; ``success`` means a return above 230.
 
     ## Starting State
     The walker stands at x = 4.67 m. A horizontal push of up to 5 N, drawn uniformly, acts on its
-    reference body during the first engine step, which is played with a zero action inside ``reset``.
+    reference body in the first engine step, which is played with a zero action inside ``reset``.
 
     ## Episode End
     Termination: (1) a critical part (the hull; head and trunk of a chimpanzee) touches something;
@@ -113,16 +114,16 @@ class StumpTracks(ProceduralEnv):
       ``roughness``: half width of the ground's bends, px. Not part of the task.
 
     ## Version History
-    - v1: exact against the reference. Kept on purpose: one contact flag per part, cleared by the end
-      of any of its contacts; stumps stand even at height 0 or below (2.3 cm at least); for spacing 6
-      the ground ends 1.27 m before the finish line; there is a zero-length edge where the pad ends;
-      success asks for the return, not for the finish line; -100 replaces the step's reward; a fall
-      during ``reset`` counts in the first step; falling off the track does not end the episode;
-      joints start outside their limits and snap in the first engine step; both legs start at the
-      same place.
-      Changed: all draws come from the environment's generator; widths and rotations are drawn after
-      the height of their stump; nothing is drawn for clouds; a new Box2D world per episode; episodes
-      are truncated here, not by the student.
+    - v1: exact against the reference. Quirks kept on purpose: one contact flag per part, cleared by
+      the end of any of its contacts; stumps stand even at height 0 or below (2.3 cm at least); for
+      spacing 6 the ground ends 1.27 m before the finish line; a zero-length edge where the pad
+      ends; success asks for the return, not for the finish line; -100 replaces the step's reward;
+      a fall during ``reset`` counts in the first step; falling off the track does not end the
+      episode; joints start outside their limits and snap in the first engine step; both legs start
+      at the same place.
+      Changed: all draws come from the environment's generator, widths and rotations after the
+      height of their stump, none for clouds; a new Box2D world per episode; truncation happens
+      here, not in the student; widths and rotations are settings, not dimensions of the task.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": FPS}
@@ -193,9 +194,7 @@ class StumpTracks(ProceduralEnv):
         self._shaping = self._shape()
         return observation, {}
 
-    def step(
-        self, action: np.ndarray
-    ) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Play one step of 1/50 s.
 
         Raises:
@@ -221,6 +220,8 @@ class StumpTracks(ProceduralEnv):
             ResetNeeded: one of the episodes is over; no world has moved then.
             ValueError: the actions do not fit or hold NaN; no world has moved then.
         """
+        if not worlds:
+            return []
         actions = np.asarray(actions, dtype=np.float64)
         _check(worlds, actions)
         efforts = [
@@ -275,9 +276,8 @@ class StumpTracks(ProceduralEnv):
             return None
         if self.walker is None:
             raise ResetNeeded("nothing to draw yet: call reset() before render()")
-        from environments.box2d.render import (
-            draw_scene,  # pictures are rare, Pillow is slow to load
-        )
+        # Pictures are rare and Pillow is slow to load.
+        from environments.box2d.render import draw_scene
 
         return draw_scene(self.terrain, self.walker, self.observation64[-lidar.NUM_RAYS :])
 

@@ -34,7 +34,7 @@ class Terrain:
         stumps: (k, 4, 2) float64, counter-clockwise vertices of the stumps in creation order.
 
     Raises:
-        ValueError: an array has another shape, a number in it is not finite, or the ground goes back.
+        ValueError: an array has another shape or holds NaN or infinity, or the ground goes back.
     """
 
     ground: np.ndarray

@@ -1,0 +1,244 @@
+"""The command line from outside: what a stranger types, and what a mistake is answered with."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmark.provenance import ROOT
+
+PROTOCOLS = Path(__file__).parent / "data" / "protocols"
+TINY = str(PROTOCOLS / "tiny-digits.toml")
+CUBE = str(PROTOCOLS / "tiny-hypercube.toml")
+
+
+def lyceum(*arguments, cwd, timeout=300):
+    """Run the command line as a user does; return (exit code, standard output, standard error)."""
+    command = [sys.executable, "-m", "benchmark.cli", *map(str, arguments)]
+    done = subprocess.run(
+        command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=timeout
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def environment():
+    import os
+
+    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A folder with finished runs of uniform and easy_first under the tiny protocol."""
+    folder = tmp_path_factory.mktemp("finished")
+    code, out, err = lyceum(
+        "run", TINY, "-t", "uniform", "-t", "easy_first", "--seeds", 5, cwd=folder
+    )
+    assert code == 0, err
+    return folder, out
+
+
+def test_run_prints_a_ranked_table_and_writes_the_leaderboard(finished):
+    folder, out = finished
+    assert "uniform" in out
+    assert "easy_first" in out
+    board = json.loads((folder / "runs/tiny-digits/leaderboard.json").read_text("utf-8"))
+    assert {row["teacher"]["name"] for row in board["rows"]} == {"uniform", "easy_first"}
+    assert all(row["status"] == "listed" for row in board["rows"])
+
+
+def test_a_second_call_keeps_what_is_finished(finished):
+    folder, _ = finished
+    records = {path: path.read_bytes() for path in folder.rglob("record.json")}
+    code, out, _ = lyceum("run", TINY, "-t", "uniform", "--seeds", 5, cwd=folder)
+    assert code == 0
+    assert "5 kept" in out
+    assert all(path.read_bytes() == content for path, content in records.items())
+
+
+def test_compare_status_and_plot_read_the_same_runs(finished):
+    folder, _ = finished
+    code, out, _ = lyceum("compare", TINY, cwd=folder)
+    assert code == 0
+    assert "uniform" in out
+    code, out, _ = lyceum("status", cwd=folder)
+    assert code == 0
+    assert "tiny-digits" in out
+    code, out, err = lyceum("plot", TINY, "--out", "figures", cwd=folder)
+    assert code == 0, err
+    suffixes = sorted({path.suffix for path in (folder / "figures").iterdir()})
+    assert suffixes == [".csv", ".png", ".svg"]
+    assert len(list((folder / "figures").glob("*.png"))) == 2
+
+
+def test_leaderboard_takes_entries_and_recomputes(finished, tmp_path):
+    folder, _ = finished
+    options = ("--folder", tmp_path / "boards")
+    code, _, err = lyceum("leaderboard", TINY, "--add", "runs", *options, cwd=folder)
+    assert code == 0, err
+    place = tmp_path / "boards" / "tiny-digits"
+    first = (place / "leaderboard.json").read_bytes()
+    assert {path.stem for path in place.glob("*.json")} == {"uniform", "easy_first", "leaderboard"}
+    code, out, _ = lyceum("leaderboard", TINY, *options, cwd=folder)
+    assert code == 0
+    assert "easy_first" in out
+    code, _, _ = lyceum("leaderboard", TINY, "--add", "runs", *options, cwd=folder)
+    assert (place / "leaderboard.json").read_bytes() == first
+
+
+def test_a_stranger_writes_checks_and_ranks_a_teacher(finished):
+    folder, _ = finished
+    code, out, _ = lyceum("new", "my_teacher.py", cwd=folder)
+    assert code == 0
+    assert len((folder / "my_teacher.py").read_text("utf-8").splitlines()) <= 28
+    assert "lyceum check my_teacher.py:MyTeacher" in out
+    code, out, err = lyceum("check", "my_teacher.py:MyTeacher", cwd=folder)
+    assert code == 0, out + err
+    assert "FAIL" not in out
+    assert "check_short_run" in out
+    name = "my_teacher.py:MyTeacher"
+    code, out, err = lyceum("run", TINY, "--teacher", name, "--seeds", 5, cwd=folder)
+    assert code == 0, err
+    table = out[out.index("rank") :]
+    assert "MyTeacher" in table
+    assert "uniform" in table
+
+
+def test_a_hyperparameter_gives_an_entry_of_its_own(finished):
+    folder, _ = finished
+    code, out, err = lyceum(
+        "run", TINY, "-t", "easy_first", "--set", "cap=0.6", "--seeds", "0-0", cwd=folder
+    )
+    assert code == 0, err
+    label = "easy_first[cap=0.6]"
+    stored = folder / "runs/tiny-digits" / label / "seed-0000/record.json"
+    record = json.loads(stored.read_text("utf-8"))
+    assert record["teacher"]["arguments"] == {"cap": 0.6}
+    assert label in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("run", "digits-nois-v1", "-t", "uniform"), "did you mean 'digits-noise-v1'"),
+        (("run", TINY, "-t", "unifrom"), "did you mean 'uniform'"),
+        (("run", TINY, "-t", "easy_first", "--set", "capp=1"), "did you mean 'cap'"),
+        (("run", TINY, "-t", "easy_first", "--set", "cap"), "name=value"),
+        (("run", TINY, "-t", "easy_first", "--set", "cap=7"), "cap"),
+        (("run", TINY, "-t", "uniform", "--seeds", "three"), "--seeds"),
+        (("run", TINY, "-t", "uniform", "--seeds", "77-78"), "seed 77"),
+        (("run", TINY, "-t", "alp_gmm"), "box"),
+        (("run", CUBE, "-t", "easy_first"), "discrete"),
+        (("run", CUBE, "-t", "nowhere.py:Mine"), "no file nowhere.py"),
+        (("run", TINY, "--teachr", "uniform"), "--teacher"),
+        (("run", TINY), "--teacher"),
+        (("compare", TINY), "no finished run"),
+        (("plot", TINY), "no finished run"),
+        (("status",), "no runs"),
+        (("list", "teacher"), "did you mean 'teachers'"),
+        (("check", "unifrom"), "did you mean 'uniform'"),
+        (("leaderboard", TINY, "--add", "runs"), "no finished run"),
+        (("new", "teacher.txt"), ".py"),
+        (("runn",), "run"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_exit_code_2(tmp_path, arguments, expected):
+    code, out, err = lyceum(*arguments, cwd=tmp_path)
+    assert code == 2, out + err
+    assert expected in err
+    assert "Traceback" not in err
+    assert not list(tmp_path.rglob("record.json"))
+
+
+def test_a_protocol_with_an_unknown_key_names_the_nearest(tmp_path):
+    text = Path(TINY).read_text("utf-8").replace("final_window", "final_windw")
+    (tmp_path / "mine.toml").write_text(text, encoding="utf-8")
+    code, _, err = lyceum("run", "mine.toml", "-t", "uniform", cwd=tmp_path)
+    assert code == 2
+    assert "did you mean 'final_window'" in err
+
+
+def test_held_out_tasks_outside_the_space_are_refused(tmp_path):
+    (tmp_path / "mine.toml").write_text(Path(CUBE).read_text("utf-8"), encoding="utf-8")
+    tasks = {"columns": ["parameter_1", "parameter_2"], "tasks": [[0.5, 1.5]]}
+    (tmp_path / "tiny-hypercube-tasks.json").write_text(json.dumps(tasks), encoding="utf-8")
+    code, _, err = lyceum("run", "mine.toml", "-t", "uniform", "--seeds", 1, cwd=tmp_path)
+    assert code == 2
+    assert "outside the task space" in err
+
+
+def test_a_faulty_teacher_leaves_the_others_finished(tmp_path):
+    (tmp_path / "bad.py").write_text(
+        "import numpy as np\nfrom teachers.base import Proposal, Teacher\n\n"
+        "class Bad(Teacher):\n    reference = 'none'\n"
+        "    def propose(self, count, progress):\n"
+        "        return Proposal(np.full((count, 2), np.nan if progress > 0.5 else 0.5))\n",
+        encoding="utf-8",
+    )
+    arguments = ("run", CUBE, "-t", "uniform", "-t", "bad.py:Bad", "--seeds", 2)
+    code, out, err = lyceum(*arguments, cwd=tmp_path)
+    assert code == 2
+    assert "nan" in err
+    assert "Traceback" not in out + err
+    assert len(list(tmp_path.glob("runs/tiny-hypercube/uniform/*/record.json"))) == 2
+    assert len(list(tmp_path.glob("runs/tiny-hypercube/Bad/*/failure.json"))) == 2
+    code, out, _ = lyceum("status", cwd=tmp_path)
+    assert code == 0
+    assert "Bad" in out
+
+
+def test_a_damaged_record_is_named_and_nothing_else_is_lost(tmp_path):
+    assert lyceum("run", CUBE, "-t", "uniform", "--seeds", 2, cwd=tmp_path)[0] == 0
+    paths = sorted(tmp_path.rglob("record.json"))
+    paths[0].write_bytes(paths[0].read_bytes()[:200])
+    other = paths[1].read_bytes()
+    for arguments in (("compare", CUBE), ("run", CUBE, "-t", "uniform", "--seeds", "2")):
+        code, _, err = lyceum(*arguments, cwd=tmp_path)
+        assert code == 2
+        assert "record.json" in err
+        assert "Traceback" not in err
+    assert paths[1].read_bytes() == other
+
+
+def test_a_file_with_a_syntax_error_is_explained(tmp_path):
+    (tmp_path / "broken.py").write_text("def oops(:\n", encoding="utf-8")
+    code, _, err = lyceum("run", TINY, "-t", "broken.py:Mine", cwd=tmp_path)
+    assert code == 2
+    assert "SyntaxError" in err
+    assert "Traceback" not in err
+
+
+def test_check_fails_a_broken_teacher_and_a_hanging_one(tmp_path):
+    (tmp_path / "bad.py").write_text(
+        "import numpy as np\nfrom teachers.base import Proposal, Teacher\n\n"
+        "class Outside(Teacher):\n    '''Leaves the space.'''\n    reference = 'none'\n"
+        "    spaces = ('box',)\n"
+        "    def propose(self, count, progress):\n"
+        "        return Proposal(np.full((count, *self.task_space.space.shape), 1e9))\n",
+        encoding="utf-8",
+    )
+    code, out, _ = lyceum("check", "bad.py:Outside", cwd=tmp_path)
+    assert code == 2
+    assert "FAIL" in out
+
+
+def test_help_teaches_by_example(tmp_path):
+    commands = ("new", "list", "run", "status", "compare", "plot", "check", "leaderboard")
+    for command in commands:
+        code, out, _ = lyceum(command, "--help", cwd=tmp_path)
+        assert code == 0
+        assert "Example: lyceum" in out
+    code, out, _ = lyceum("--help", cwd=tmp_path)
+    assert all(command in out for command in commands)
+
+
+def test_list_shows_every_teacher_and_protocol(tmp_path):
+    from benchmark.protocol import Protocol
+    from teachers import TEACHERS
+
+    code, out, _ = lyceum("list", cwd=tmp_path)
+    assert code == 0
+    for name in (*TEACHERS, *Protocol.names()):
+        assert name in out
