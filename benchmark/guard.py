@@ -33,8 +33,13 @@ class GuardedTeacher:
     def propose(self, count: int) -> tuple[np.ndarray, Proposal]:
         """Return the numbers (count,) of the proposed tasks and the validated proposal."""
         progress = self.ledger.progress
-        proposal = self._call("propose", lambda: self.teacher.propose(count, progress))
-        self._call("propose", lambda: self._validate(proposal, count))
+
+        def ask() -> Proposal:
+            proposal = self.teacher.propose(count, progress)
+            validate_proposal(proposal, self.teacher.task_space, count)
+            return proposal
+
+        proposal = self._call("propose", ask)
         numbers = np.arange(self.ledger.proposed, self.ledger.proposed + count)
         self.ledger.proposed += count
         return numbers, proposal
@@ -57,13 +62,6 @@ class GuardedTeacher:
                 f"but returned shape {weights.shape} with values like {weights.ravel()[:3]}"
             )
         return weights
-
-    def _validate(self, proposal: Proposal, count: int) -> None:
-        if not isinstance(proposal, Proposal):
-            raise ValueError(
-                f"propose() must return a Proposal, but returned {type(proposal).__name__}"
-            )
-        validate_proposal(proposal, self.teacher.task_space, count)
 
     def _call(self, method: str, action: Callable[[], Any]) -> Any:
         """Run ``action`` under the time limit and bill it; turn any exception into a sentence."""
@@ -89,18 +87,22 @@ class OutOfTime(BaseException):
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Interrupt the enclosed block after ``seconds`` (main thread of a POSIX process only)."""
+    """Interrupt the enclosed block after ``seconds`` (main thread of a POSIX process only).
+
+    Limits do not nest: an inner one ends the outer one.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-
-    def interrupt(signum: int, frame: Any) -> None:
-        raise OutOfTime
-
-    previous = signal.signal(signal.SIGALRM, interrupt)
+    # Installing the handler costs more than asking for it, and it stays the same.
+    if signal.getsignal(signal.SIGALRM) is not _interrupt:
+        signal.signal(signal.SIGALRM, _interrupt)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, previous)
+
+
+def _interrupt(signum: int, frame: Any) -> None:
+    raise OutOfTime

@@ -32,7 +32,9 @@ EPSILON = 1e-8
 
 
 class PPO(Student):
-    """PPO with a diagonal Gaussian policy; collects a rollout from all worlds, then learns from it.
+    """PPO with a diagonal Gaussian policy: collects a rollout from all worlds, then learns from it.
+
+    The defaults were chosen on StumpTracks with 16 worlds and half a million steps.
 
     Args:
         observation_space: a ``Box`` of shape (inputs,).
@@ -78,7 +80,7 @@ class PPO(Student):
         activation: str = "tanh",
         shared: bool = False,
         rollout: int = 2048,
-        epochs: int = 5,
+        epochs: int = 8,
         minibatch: int = 512,
         learning_rate: float = 1e-3,
         anneal_learning_rate: int = 0,
@@ -93,7 +95,7 @@ class PPO(Student):
         normalize_rewards: bool = True,
         observation_clip: float = 10.0,
         reward_clip: float = 10.0,
-        initial_log_std: float = 0.0,
+        initial_log_std: float = -0.5,
     ):
         _check_spaces(observation_space, action_space)
         self.num_envs, self.epochs, self.minibatch = num_envs, epochs, minibatch
@@ -262,8 +264,7 @@ class PPO(Student):
             )
         if self.normalize_observations:
             observations = (observations - self.shift) * self.scale
-            bound = self.observation_clip
-            observations = np.minimum(np.maximum(observations, -bound), bound)
+            observations = observations.clip(-self.observation_clip, self.observation_clip)
         return torch.from_numpy(observations).to(self.device)
 
     def _freeze_normalizer(self) -> None:
