@@ -24,7 +24,7 @@ benchmark: $(STAMP)
 	    --teacher easy_first_capped --teacher self_paced --teacher self_paced_capped \
 	    --seeds 10 --workers $(WORKERS) --runs $(OUT) --local
 	$(BIN)/lyceum run stump_tracks-quick-v1 --teacher uniform --teacher alp_gmm \
-	    --seeds 2 --workers $(WORKERS) --runs $(OUT) --local
+	    --seeds 3 --workers $(WORKERS) --runs $(OUT) --local
 	$(BIN)/lyceum plot digits-noise-v1 --runs $(OUT) --local
 	$(BIN)/lyceum plot stump_tracks-quick-v1 --runs $(OUT) --local
 
