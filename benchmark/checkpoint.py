@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmark.errors import LyceumError
+from benchmark.strict_json import write_bytes_atomically
 
 GENERATIONS = 2
 
@@ -30,7 +30,7 @@ def save(folder: Path, number: int, state: dict[str, Any]) -> None:
     content = buffer.getvalue()
     path = folder / f"{number:09d}.npz"
     # The checksum stands in front: a torn or flipped file is recognised before it is parsed.
-    write_bytes(path, hashlib.sha256(content).digest() + content)
+    write_bytes_atomically(path, hashlib.sha256(content).digest() + content)
     for old in sorted(folder.glob("*.npz"))[:-GENERATIONS]:
         old.unlink()
 
@@ -44,20 +44,6 @@ def load(folder: Path) -> dict[str, Any] | None:
             with np.load(io.BytesIO(content), allow_pickle=False) as stored:
                 return _decode(json.loads(stored["tree"].tobytes()), stored)
     return None
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file so that it exists either whole or not at all, even if the power fails."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _encode(value: Any, arrays: dict[str, np.ndarray]) -> Any:

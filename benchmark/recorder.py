@@ -16,6 +16,7 @@ import numpy as np
 from benchmark import checkpoint
 from benchmark.assemble import Assembly
 from benchmark.evaluate import Evaluation
+from benchmark.strict_json import write_bytes_atomically
 
 REPORT_SECONDS = 0.5
 
@@ -161,7 +162,7 @@ class Recorder:
     def _rewrite_curve(self) -> None:
         """Drop rows that are newer than the checkpoint, a torn last line among them."""
         text = "".join(json.dumps(row) + "\n" for row in self.rows)
-        checkpoint.write_bytes(self.folder / "curve.jsonl", text.encode())
+        write_bytes_atomically(self.folder / "curve.jsonl", text.encode())
 
 
 def mean_score(protocol: Any, evaluation: Evaluation) -> float:

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmark import checkpoint, record
+from benchmark import record
 from benchmark.assemble import Assembly, assemble
 from benchmark.errors import LyceumError, TeacherError
 from benchmark.lease import Lease
@@ -31,6 +31,7 @@ from benchmark.protocol import Protocol
 from benchmark.provenance import provenance, suite_sha256
 from benchmark.recorder import Recorder, curriculum_bytes
 from benchmark.registry import describe, load, source_sha256
+from benchmark.strict_json import write_bytes_atomically
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -151,7 +152,7 @@ def _conclude(
 ) -> None:
     """Write the curriculum, the costs and, last and atomically, the record."""
     columns = recorder.columns()
-    checkpoint.write_bytes(folder / "curriculum.npz", curriculum_bytes(columns))
+    write_bytes_atomically(folder / "curriculum.npz", curriculum_bytes(columns))
     content = _record_content(request, assembly, recorder.rows, _arrays_sha256(columns))
     costs = _cost_content(request, recorder.rows, attempt)
     record.write_run(folder, content, costs)

@@ -134,11 +134,16 @@ def write_json_atomically(path: Path, content: Any) -> None:
 
 
 def write_text_atomically(path: Path, text: str) -> None:
+    """Write a UTF-8 text file that exists either whole or not at all."""
+    write_bytes_atomically(path, text.encode())
+
+
+def write_bytes_atomically(path: Path, content: bytes) -> None:
     """Write to a temporary file beside ``path``, sync it, rename it and sync the folder."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with open(temporary, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        with open(temporary, "wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

@@ -37,6 +37,25 @@ def half_counts(protocol: Protocol) -> tuple[int, int]:
     return (episodes + 1) // 2, episodes // 2
 
 
+def make_evaluation(
+    protocol: Protocol, level: np.ndarray, start: float, seed: int, rng: np.random.Generator
+) -> dict[str, Any]:
+    """Both halves of every evaluation, scattered around ``level`` (K+1,)."""
+    tasks, (count_a, count_b) = task_labels(protocol), half_counts(protocol)
+    chance = np.clip(level[:, None] + 0.05 * rng.standard_normal(len(tasks)), 0.0, 1.0)
+    # The untrained student depends on the seed only, whoever will teach it.
+    untrained = np.random.default_rng(seed)
+    halves: dict[str, Any] = {}
+    for half, count in (("a", count_a), ("b", count_b)):
+        success = rng.binomial(count, chance) / max(count, 1)
+        success[0] = untrained.binomial(count, start, len(tasks)) / max(count, 1)
+        halves[f"success_{half}"] = success.tolist()
+        score = 300 * success - 100 if protocol.held_out is not None else success - 1.5
+        halves[f"score_{half}"] = (score * (count > 0)).tolist()
+        halves[f"count_{half}"] = [count] * len(tasks)
+    return {"tasks": tasks, **halves}
+
+
 def make_content(
     protocol: Protocol,
     teacher: str = "uniform",
@@ -52,22 +71,10 @@ def make_content(
 ) -> dict[str, Any]:
     """The content of a valid record: success rises from ``start`` to about ``final``."""
     rng = np.random.default_rng([zlib.crc32(f"{teacher}{source}".encode()), seed])
-    tasks, (count_a, count_b) = task_labels(protocol), half_counts(protocol)
     progress = np.array(protocol.grid) / protocol.budget.total
     level = start + (final + spread * rng.standard_normal() - start) * (
         1 - np.exp(-speed * progress)
     )
-    chance = np.clip(level[:, None] + 0.05 * rng.standard_normal(len(tasks)), 0.0, 1.0)
-    # The untrained student depends on the seed only, whoever will teach it.
-    untrained = np.random.default_rng(seed)
-    halves: dict[str, Any] = {}
-    for half, count in (("a", count_a), ("b", count_b)):
-        success = rng.binomial(count, chance) / max(count, 1)
-        success[0] = untrained.binomial(count, start, len(tasks)) / max(count, 1)
-        halves[f"success_{half}"] = success.tolist()
-        score = 300 * success - 100 if protocol.held_out is not None else success - 1.5
-        halves[f"score_{half}"] = (score * (count > 0)).tolist()
-        halves[f"count_{half}"] = [count] * len(tasks)
     grid = list(protocol.grid)
     content = {
         "schema": "run/1",
@@ -83,7 +90,7 @@ def make_content(
         "seed": seed,
         "status": "finished",
         "grid": grid,
-        "evaluation": {"tasks": tasks, **halves},
+        "evaluation": make_evaluation(protocol, level, start, seed, rng),
         "spent": {
             "student": grid,
             "teacher": [0.0] * len(grid),
