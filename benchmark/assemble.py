@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from environments.vector import VectorWorlds, make_worlds
 
 from benchmark.errors import LyceumError, unknown
 from benchmark.evaluate import TestSetEvaluator, WorldEvaluator
@@ -19,11 +18,16 @@ from benchmark.probe import SupervisedProbe, WorldProbe
 from benchmark.protocol import Protocol
 from benchmark.registry import TABLES, describe, load, public_hyperparameters
 from environments.base import ProceduralEnv, SupervisedTask
+from environments.vector import VectorWorlds, make_worlds
 from teachers.base import PRIVILEGES, SIGNALS, Knowledge, TaskSpace, Teacher
 
 # The order is part of every protocol: appending a role leaves the others' streams untouched.
 ROLES = ("student", "teacher", "task", "loop", "evaluation", "probe")
 EVALUATION_WORLDS = 128
+SIGNALS_OF = {
+    "supervised": ("loss", "loss_after", "logits", "embedding"),
+    "procedural": ("initial_observation", "trajectory"),
+}
 
 
 @dataclass
@@ -197,6 +201,13 @@ def fitting_teacher(protocol: Protocol, name: str, arguments: dict[str, Any]) ->
         for entry in declared:
             if entry not in known:
                 raise unknown("declaration", entry, known)
+    given = SIGNALS_OF[protocol.task.kind]
+    absent = [signal for signal in cls.signals if signal not in given]
+    if absent:
+        raise LyceumError(
+            f"teacher {label} reads the signal '{absent[0]}', which a {protocol.task.kind} task "
+            f"does not give (it gives: {', '.join(given)})"
+        )
     extra = sorted(set(cls.privileges) - set(protocol.information.privileges))
     if extra:
         raise LyceumError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -210,11 +210,19 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except LyceumError as error:
-        Console(stderr=True).print(f"error: {error}", style="red", markup=False, highlight=False)
-        sys.exit(2)
+        _complain(str(error))
+    except OSError as error:
+        # A full disk, a folder that may not be written, a name that is too long.
+        place = f" ({error.filename})" if error.filename else ""
+        _complain(f"{error.strerror or error}{place}; mend it and try again")
     except KeyboardInterrupt:
         Console(stderr=True).print("stopped; the same command continues", style="yellow")
         sys.exit(130)
+
+
+def _complain(sentence: str) -> NoReturn:
+    Console(stderr=True).print(f"error: {sentence}", style="red", markup=False, highlight=False)
+    sys.exit(2)
 
 
 if __name__ == "__main__":

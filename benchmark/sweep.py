@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from benchmark import record
 from benchmark.errors import LyceumError
+from benchmark.lease import read_lease
 from benchmark.run import RunRequest, run_here
 
 RETRIES = 2
@@ -73,10 +74,14 @@ def standing(request: RunRequest, retry_failed: bool, fresh: bool) -> RunResult 
     """What is already there: a finished run is kept, a failed one is not tried again unasked.
 
     Raises:
-        LyceumError: the folder holds a finished run of another protocol or teacher version.
+        LyceumError: the folder holds a finished run of another protocol or teacher version, or
+            should be deleted while another process trains there.
     """
     folder = request.folder
     if fresh and folder.exists():
+        lease = read_lease(folder / "lease.json")
+        if lease is not None and lease["alive"]:
+            raise LyceumError(f"{folder} is being trained by process {lease['pid']}; stop it first")
         shutil.rmtree(folder)
     if (folder / "record.json").exists():
         found, _ = record.read_run(folder)

@@ -202,6 +202,22 @@ def test_a_damaged_record_is_named_and_nothing_else_is_lost(tmp_path):
     assert paths[1].read_bytes() == other
 
 
+def test_no_room_on_the_disk_is_one_sentence_and_loses_nothing(tmp_path):
+    assert lyceum("run", TINY, "-t", "uniform", "--seeds", 1, cwd=tmp_path)[0] == 0
+    finished = {path: path.read_bytes() for path in tmp_path.rglob("record.json")}
+    command = f"ulimit -f 8; exec {sys.executable} -m benchmark.cli run {TINY} -t uniform --seeds 3"
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=tmp_path, env=environment(), capture_output=True, text=True
+    )
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "the disk is full" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert {path: path.read_bytes() for path in tmp_path.rglob("record.json")} == finished
+    code, out, _ = lyceum("run", TINY, "-t", "uniform", "--seeds", 3, cwd=tmp_path)
+    assert code == 0
+    assert "1 kept" in out
+
+
 def test_a_file_with_a_syntax_error_is_explained(tmp_path):
     (tmp_path / "broken.py").write_text("def oops(:\n", encoding="utf-8")
     code, _, err = lyceum("run", TINY, "-t", "broken.py:Mine", cwd=tmp_path)

@@ -219,6 +219,29 @@ def test_a_privilege_the_protocol_does_not_allow_is_refused(tmp_path):
         run_file(tmp_path, "tiny-hypercube", ASKING, "privileges = ('noise_rate',)")
 
 
+def test_a_signal_the_task_does_not_give_is_refused(tmp_path):
+    body = "def propose(self, count, progress):\n    pass"
+    with pytest.raises(LyceumError, match="'trajectory'"):
+        run_file(tmp_path, "tiny-digits", body, "signals = ('trajectory',)")
+    with pytest.raises(LyceumError, match="'logits'"):
+        run_file(tmp_path, "tiny-hypercube", body, "signals = ('logits',)")
+
+
+def test_knowledge_follows_the_protocols_level():
+    from dataclasses import replace
+
+    from benchmark.assemble import knowledge
+
+    protocol = Protocol.load(str(PROTOCOLS / "tiny-hypercube.toml"))
+    told = {"return_range": [0.0, 1.0], "initial_mean": [0.1, 0.1], "initial_std": [0.2, 0.2]}
+    for level, expected in (("none", (None, None)), ("low", (1, None)), ("high", (1, 1))):
+        information = replace(protocol.information, knowledge=level, **told)
+        found = knowledge(replace(protocol, information=information))
+        assert (found.return_range is None) == (expected[0] is None)
+        assert (found.initial is None) == (expected[1] is None)
+        assert found.target is None
+
+
 def test_prior_and_groups_are_handed_to_those_that_declare_them(tmp_path):
     body = (
         "def propose(self, count, progress):\n"
