@@ -86,24 +86,25 @@ def run_folders(protocol: Protocol, runs: Path) -> dict[str, list[Path]]:
 def gather(protocol: Protocol, runs: Path, local: bool, boards: Path = BOARDS) -> list[Any]:
     """Submissions made of your own runs, beside the published ones unless ``local``.
 
-    Your own runs of a teacher stand in for its published entry.
+    Of a teacher that has both, the entry with more seeds counts; your own if they have as many.
 
     Raises:
         LyceumError: a record is damaged, or there is nothing at all to compare.
     """
-    own = {
-        label: submissions.make_submission(folders)
-        for label, folders in run_folders(protocol, runs).items()
+    entries = {
+        entry.teacher.name: entry
+        for entry in ([] if local else submissions.load_submissions(boards / protocol.name))
     }
-    published = [] if local else submissions.load_submissions(boards / protocol.name)
-    kept = [entry for entry in published if entry.teacher.name not in own]
-    entries = [*own.values(), *kept]
+    for label, folders in run_folders(protocol, runs).items():
+        own = submissions.make_submission(folders)
+        if label not in entries or len(own.runs) >= len(entries[label].runs):
+            entries[label] = own
     if not entries:
         raise LyceumError(
             f"no finished run of {protocol.name} in {runs}; try: "
             f"lyceum run {protocol.name} --teacher uniform"
         )
-    return entries
+    return list(entries.values())
 
 
 def print_comparison(console: Console, name: str, runs: Path, local: bool) -> None:

@@ -106,6 +106,24 @@ def test_a_stranger_writes_checks_and_ranks_a_teacher(finished):
     assert "uniform" in table
 
 
+def test_of_two_entries_of_a_teacher_the_one_with_more_seeds_counts(tmp_path):
+    from benchmark.commands import gather
+    from benchmark.protocol import Protocol
+
+    assert lyceum("run", TINY, "-t", "uniform", "--seeds", 3, cwd=tmp_path)[0] == 0
+    boards = tmp_path / "boards"
+    options = ("--add", "runs", "--folder", boards)
+    assert lyceum("leaderboard", TINY, *options, cwd=tmp_path)[0] == 0
+    protocol = Protocol.load(TINY)
+    (published,) = gather(protocol, tmp_path / "nothing", local=False, boards=boards)
+    assert len(published.runs) == 3
+    assert lyceum("run", TINY, "-t", "uniform", "--seeds", 1, "--runs", "few", cwd=tmp_path)[0] == 0
+    (chosen,) = gather(protocol, tmp_path / "few", local=False, boards=boards)
+    assert len(chosen.runs) == 3
+    (own,) = gather(protocol, tmp_path / "few", local=True, boards=boards)
+    assert len(own.runs) == 1
+
+
 def test_a_hyperparameter_gives_an_entry_of_its_own(finished):
     folder, _ = finished
     code, out, err = lyceum(
