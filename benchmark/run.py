@@ -124,12 +124,12 @@ def _train(request: RunRequest, folder: Path, attempt: int, say: Callable[[Any],
         recorder.attach(assembly)
         assembly.loop.run()
         recorder.finish()
-    except TeacherError as error:
+    except (TeacherError, ValueError) as error:  # worlds and students refuse bad numbers
         failure = record.Failure(
             protocol=request.loaded.name,
             teacher=request.label,
             seed=request.seed,
-            kind="teacher",
+            kind="teacher" if isinstance(error, TeacherError) else "training",
             message=str(error)[:2000],
             spent=assembly.ledger.spent,
             attempts=attempt,

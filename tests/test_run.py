@@ -275,6 +275,18 @@ def test_a_faulty_teacher_is_one_sentence_and_a_failure_file(tmp_path, fault):
     assert not (wanted.folder / "record.json").exists()
 
 
+def test_a_student_that_diverges_is_one_sentence_and_a_failure_file(tmp_path):
+    text = (PROTOCOLS / "tiny-stumps.toml").read_text("utf-8")
+    text = text.replace("rollout = 32", "rollout = 32, learning_rate = 1e30")
+    (tmp_path / "diverging.toml").write_text(text, encoding="utf-8")
+    tasks = "tiny-stumps-tasks.json"
+    (tmp_path / tasks).write_text((PROTOCOLS / tasks).read_text("utf-8"), encoding="utf-8")
+    wanted = RunRequest(str(tmp_path / "diverging.toml"), "uniform", 0, runs=str(tmp_path))
+    with pytest.raises(LyceumError, match="diverged"):
+        execute(wanted)
+    assert record.read_failure(wanted.folder).kind == "training"
+
+
 def test_a_living_lease_is_respected_and_a_dead_one_is_not(tmp_path):
     wanted = request(tmp_path)
     wanted.folder.mkdir(parents=True)
