@@ -50,15 +50,16 @@ class BatchLoop:
             tasks = np.asarray(proposal.tasks)
 
             # The student trains on them, batch by batch, in the order of the proposal.
+            inputs, targets = self.task.sample(tasks, self.rng)
             reports = []
             with self.ledger.charge("student"):
                 for start in range(0, len(tasks), self.batch_size):
-                    batch = tasks[start : start + self.batch_size]
-                    inputs, targets = self.task.sample(batch, self.rng)
-                    weights = _part(proposal.weights, start, self.batch_size)
-                    report = self.student.train(inputs, targets, self.weigher(batch, weights))
+                    part = slice(start, start + self.batch_size)
+                    weights = None if proposal.weights is None else proposal.weights[part]
+                    weigh = self.weigher(tasks[part], weights)
+                    report = self.student.train(inputs[part], targets[part], weigh)
                     if "loss_after" in self.signals:
-                        report["loss_after"] = self.loss_after(inputs, targets)
+                        report["loss_after"] = self.loss_after(inputs[part], targets[part])
                     reports.append(report)
             self.ledger.student += len(tasks)
 
@@ -113,7 +114,3 @@ class BatchLoop:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue that stream."""
         self.rng.bit_generator.state = state["rng"]
-
-
-def _part(values: np.ndarray | None, start: int, size: int) -> np.ndarray | None:
-    return None if values is None else np.asarray(values, dtype=float)[start : start + size]
