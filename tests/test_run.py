@@ -317,6 +317,22 @@ def test_a_crashing_process_is_tried_again_and_then_reported(tmp_path):
     assert lease["attempt"] == 3
 
 
+def test_a_process_that_no_signal_reaches_is_stopped_from_outside(tmp_path, monkeypatch):
+    file = tmp_path / "deaf.py"
+    file.write_text(
+        "import signal\nimport time\nfrom teachers.base import Teacher\n\n"
+        "class Deaf(Teacher):\n    reference = 'none'\n"
+        "    def propose(self, count, progress):\n"
+        "        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])\n"
+        "        time.sleep(120)\n",
+        encoding="utf-8",
+    )
+    monkeypatch.setattr("benchmark.sweep.SILENCE_SECONDS", 10.0)
+    (result,) = sweep([request(tmp_path, "tiny-hypercube", f"{file}:Deaf")], 1)
+    assert result.status == "failed"
+    assert "no sign of life" in result.message
+
+
 def test_a_smoke_run_is_marked(tmp_path):
     wanted = dataclasses.replace(request(tmp_path), smoke=512)
     found, _ = record.read_run(execute(wanted))
