@@ -8,8 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage, stats
 
+from benchmark.protocol import Protocol
+
 TIME_BINS, VALUE_BINS, DECILES = 40, 20, 10
 BAND_FROM = 3  # a t band over two runs says nothing but is as wide as the figure
+RETURN = "normalised return"  # the line drawn for protocols that score returns
 FEWEST = 12  # pooled outcomes behind a cell of the success map
 SMOOTHING = (2.5, 1.5)  # standard deviations of the success map's filter, in bins
 
@@ -50,14 +53,21 @@ class Share:
     high: np.ndarray
 
 
-def measures(curricula: Curricula) -> tuple[list[Measure], list[Measure]]:
-    """Which heat maps and which shares the stored columns allow.
+def measures(
+    curricula: Curricula, protocol: Protocol | None = None
+) -> tuple[list[Measure], list[Measure]]:
+    """Which heat maps and which lines over time the stored columns allow.
 
-    The ranges of parameters are those of all pooled proposals: the reference covers its space.
+    Under a protocol that scores returns the first line shows their normalised mean, for success is
+    rare there. The ranges of parameters are those of all pooled proposals: the reference covers
+    its space.
     """
     parts = [run for runs in curricula.values() for run in runs]
     first = parts[0]
-    shares = [Measure("success", lambda run: run["success"].astype(float))]
+    if protocol is not None and protocol.score.measure == "return":
+        shares = [Measure(RETURN, lambda run: protocol.normalise(run["score"]))]
+    else:
+        shares = [Measure("success", lambda run: run["success"].astype(float))]
     if first["tasks"].ndim == 2:
         tasks = np.concatenate([run["tasks"] for run in parts])
         names = [str(name) for name in first["names"]]
@@ -78,6 +88,20 @@ def measures(curricula: Curricula) -> tuple[list[Measure], list[Measure]]:
             Measure("wrong labels", lambda run: run["item_mislabelled"][run["tasks"]] * 1.0)
         )
     return maps, shares
+
+
+def settled(run: Run, total: float, parallel: int) -> Run:
+    """The run without the tasks of its last moments, of which only the short episodes have ended.
+
+    An episode of L steps, beside ``parallel`` - 1 others, takes L · parallel of the budget. What
+    was proposed later than that before the end is left out: only early falls could be known.
+    """
+    longest = int(run["length"].max(initial=1))
+    if longest == 1:
+        return run
+    kept = run["spent"] <= total - longest * parallel
+    columns = ("spent", "proposal", "tasks", "score", "success", "length")
+    return {**run, **{name: run[name][kept] for name in columns if name in run}}
 
 
 def _edges(values: np.ndarray) -> np.ndarray:

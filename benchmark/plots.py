@@ -24,11 +24,13 @@ from benchmark.metrics import curve, final_score
 from benchmark.plot_data import (
     BAND_FROM,
     DECILES,
+    RETURN,
     Curricula,
     Density,
     Share,
     density,
     measures,
+    settled,
     share,
     t_half_width,
 )
@@ -111,7 +113,8 @@ def plot_curriculum(protocol: Protocol, curricula: Curricula, out: Path) -> list
 
     Parameters of a world: one heat map of proposal density per dimension, with a contour where
     half of the proposals succeed. Examples of a data set: presentations per difficulty decile, and
-    the share of wrong labels, if these are known. Beside them the success of what was proposed.
+    the share of wrong labels, if these are known. Beside them the success (or the normalised
+    return, where the protocol scores returns) of what was proposed.
 
     Args:
         protocol: the protocol of all runs.
@@ -127,8 +130,13 @@ def plot_curriculum(protocol: Protocol, curricula: Curricula, out: Path) -> list
     curricula = {n: curricula[n] for n in _ordered(protocol, curricula) if curricula[n]}
     if not curricula:
         raise ValueError("expected at least one curriculum")
+    budget = protocol.budget
+    curricula = {
+        name: [settled(run, budget.total, budget.parallel) for run in runs]
+        for name, runs in curricula.items()
+    }
     confidence, total = protocol.statistics.confidence, protocol.budget.total
-    maps, shares = measures(curricula)
+    maps, shares = measures(curricula, protocol)
     columns = len(maps) + len(shares)
     with _style():
         figure = _figure(1.0 + max(2.0, 9.0 / columns) * columns, 1.2 + 1.55 * len(curricula))
@@ -147,7 +155,8 @@ def plot_curriculum(protocol: Protocol, curricula: Curricula, out: Path) -> list
                 rows += _density_rows(m.name, name, len(runs), pictures[name, m.name])
             for axes, m in zip(line[len(maps) :], shares, strict=True):
                 found = share(runs, m, total, confidence)
-                _draw_share(axes, found, teacher_style(name, protocol.statistics.reference)[0])
+                color = teacher_style(name, protocol.statistics.reference)[0]
+                _draw_share(axes, found, color, bounded=m.name != RETURN)
                 rows += _share_rows(m.name, name, len(runs), found)
             line[0].set_title(f"{name} (n = {len(runs)})", fontweight="bold")
         _label_panels(panels, [m.name for m in (*maps, *shares)], protocol)
@@ -294,10 +303,11 @@ def _brightest(pictures: Sequence[Density]) -> float:
     return max(2.0, float(np.nanquantile(values, 0.99)))
 
 
-def _draw_share(axes: Axes, found: Share, color: str) -> None:
+def _draw_share(axes: Axes, found: Share, color: str, bounded: bool) -> None:
     axes.fill_between(found.times, found.low, found.high, color=color, alpha=0.2, linewidth=0)
     axes.plot(found.times, found.mean, color=color, linewidth=1.6)
-    axes.set_ylim(-0.02, 1.02)
+    if bounded:
+        axes.set_ylim(-0.02, 1.02)
     axes.grid(axis="y", color="0.9")
 
 
@@ -322,7 +332,7 @@ def _curriculum_caption(protocol: Protocol, contour: bool, maps: bool) -> str:
         text += " White contour: half of them succeed."
     band = f"pointwise {100 * protocol.statistics.confidence:g} % t intervals"
     text += (
-        f"\nLines: share of proposals, mean over seeds. Bands: {band}, from {BAND_FROM} seeds on."
+        f"\nLines: mean of what was proposed, over seeds. Bands: {band}, from {BAND_FROM} seeds on."
     )
     return text
 

@@ -197,3 +197,21 @@ def test_the_global_state_of_matplotlib_is_left_alone(protocol, runs, tmp_path):
     before = dict(matplotlib.rcParams)
     plots.plot_learning_curves(protocol, runs, tmp_path)
     assert dict(matplotlib.rcParams) == before
+
+
+def test_tasks_whose_episodes_could_not_end_are_left_out():
+    columns = {
+        "spent": np.array([0.0, 500.0, 900.0, 990.0]),
+        "proposal": np.arange(4),
+        "tasks": np.zeros((4, 1)),
+        "score": np.zeros(4),
+        "success": np.ones(4),
+        "length": np.array([20, 5, 3, 1]),
+        "names": np.array(["x"]),
+    }
+    # The longest episode, 20 steps beside 4 others, takes 100 units of the 1000.
+    kept = plot_data.settled(columns, 1000, 5)
+    assert kept["spent"].tolist() == [0.0, 500.0, 900.0]
+    assert kept["tasks"].shape == (3, 1)
+    single = {**columns, "length": np.ones(4, dtype=int)}
+    assert plot_data.settled(single, 1000, 5) is single
