@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from environments.vector import VectorWorlds
 
 from benchmark.protocol import Protocol
 from environments.base import SupervisedTask
+from environments.vector import VectorWorlds
 from students.base import Student, SupervisedStudent
 
 

@@ -7,12 +7,12 @@ teacher that asks a lot trains less.
 from __future__ import annotations
 
 import numpy as np
-from environments.vector import VectorWorlds
 
 from benchmark.errors import TeacherError
 from benchmark.evaluate import cross_entropy, play
 from benchmark.ledger import Ledger
 from environments.base import SupervisedTask
+from environments.vector import VectorWorlds
 from students.base import Student, SupervisedStudent
 
 
