@@ -177,8 +177,6 @@ class PPO(Student):
         space = self.action_space
         return np.clip(actions.astype(space.dtype, copy=False), space.low, space.high)
 
-    # Learning -----------------------------------------------------------------------------------
-
     def _learn(self) -> None:
         """Learn from the full rollout, then let the normaliser follow the observations."""
         seen = self.rollout["observations"].reshape(self.length * self.num_envs, -1)
@@ -253,8 +251,6 @@ class PPO(Student):
         self.optimizer.step()
         self.updates += 1
 
-    # Normalisation ------------------------------------------------------------------------------
-
     def _normalize(self, observations: np.ndarray) -> torch.Tensor:
         """Raw observations (n, inputs) as the network sees them."""
         observations = np.asarray(observations, dtype=np.float32)
@@ -288,8 +284,6 @@ class PPO(Student):
         if not self.normalize_rewards:
             return 1.0
         return float(np.sqrt(self.return_moments.variance[0] + EPSILON))
-
-    # Exact continuation -------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
         """Weights, optimiser, normalisers, generator and the rollout so far, as NumPy arrays."""
