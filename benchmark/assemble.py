@@ -19,6 +19,7 @@ from benchmark.protocol import Protocol
 from benchmark.registry import TABLES, describe, load, public_hyperparameters
 from environments.base import ProceduralEnv, SupervisedTask
 from environments.vector import VectorWorlds, make_worlds
+from students.base import Student, SupervisedStudent
 from teachers.base import PRIVILEGES, SIGNALS, Knowledge, TaskSpace, Teacher
 
 # The order is part of every protocol: appending a role leaves the others' streams untouched.
@@ -88,11 +89,19 @@ def _supervised(
 ) -> Assembly:
     stream = streams(protocol, seed)
     options = protocol.task.options
-    task: SupervisedTask = load("task", protocol.task.name)(seed=stream["task"], **options)
+    task: SupervisedTask = _build(
+        protocol, "task", protocol.task.name, options, seed=stream["task"]
+    )
     space = TaskSpace(task.task_space, label=task.label, group=task.group, prior=task.prior)
     teacher = build_teacher(protocol, teacher_name, arguments, space, stream["teacher"])
-    student = load("student", protocol.student.name)(
-        task.input_shape, task.num_classes, seed=stream["student"], **protocol.student.options
+    student = _build(
+        protocol,
+        "student",
+        protocol.student.name,
+        protocol.student.options,
+        task.input_shape,
+        task.num_classes,
+        seed=stream["student"],
     )
     ledger = Ledger(protocol.budget.total)
     if _asks_probe(teacher):
@@ -124,17 +133,20 @@ def _procedural(
     workers: int,
 ) -> Assembly:
     stream = streams(protocol, seed)
-    world: ProceduralEnv = load("world", protocol.task.name)(**protocol.task.options)
+    world: ProceduralEnv = _build(protocol, "world", protocol.task.name, protocol.task.options)
     space = box_space(world)
     check_held_out(protocol, world)
     teacher = build_teacher(protocol, teacher_name, arguments, space, stream["teacher"])
     budget = protocol.budget
-    student = load("student", protocol.student.name)(
+    student = _build(
+        protocol,
+        "student",
+        protocol.student.name,
+        protocol.student.options,
         world.observation_space,
         world.action_space,
         num_envs=budget.parallel,
         seed=stream["student"],
-        **protocol.student.options,
     )
     entry, options = TABLES["world"][protocol.task.name], protocol.task.options
     worlds = make_worlds(entry, options, budget.parallel, workers)
@@ -155,6 +167,34 @@ def _procedural(
     evaluator = WorldEvaluator(protocol, held_out_worlds, stream["evaluation"])
     every = [worlds, held_out_worlds]
     return Assembly(protocol, teacher, student, loop, evaluator, ledger, {}, every)
+
+
+def check_options(protocol: Protocol) -> None:
+    """Refuse names and options of a protocol's world, task or student that do not exist."""
+    supervised = protocol.task.kind == "supervised"
+    kind, contract = ("task", SupervisedStudent) if supervised else ("world", Student)
+    if not issubclass(load("student", protocol.student.name), contract):
+        raise LyceumError(
+            f"protocol {protocol.name}: student {protocol.student.name} does not learn from a "
+            f"{protocol.task.kind} task; it is no {contract.__name__}"
+        )
+    for what, block in ((kind, protocol.task), ("student", protocol.student)):
+        known = public_hyperparameters(load(what, block.name))
+        for option in block.options:
+            if option not in known:
+                raise unknown(f"option of {what} {block.name}", option, known)
+
+
+def _build(
+    protocol: Protocol, kind: str, name: str, options: dict[str, Any], *facts: Any, **more: Any
+) -> Any:
+    """Construct a world, task or student; what it refuses is a fault of the protocol."""
+    try:
+        return load(kind, name)(*facts, **more, **options)
+    except (TypeError, ValueError) as error:
+        raise LyceumError(
+            f"protocol {protocol.name}: {kind} {name} cannot be built: {error}"
+        ) from error
 
 
 def box_space(world: ProceduralEnv) -> TaskSpace:

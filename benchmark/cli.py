@@ -221,7 +221,9 @@ def main() -> None:
 
 
 def _complain(sentence: str) -> NoReturn:
-    Console(stderr=True).print(f"error: {sentence}", style="red", markup=False, highlight=False)
+    Console(stderr=True).print(
+        f"error: {sentence}", style="red", markup=False, highlight=False, soft_wrap=True
+    )
     sys.exit(2)
 
 

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from benchmark import leaderboard, record, submissions
 from benchmark.arguments import parse_seeds, parse_settings
-from benchmark.assemble import fitting_teacher
+from benchmark.assemble import check_options, fitting_teacher
 from benchmark.errors import LyceumError
 from benchmark.lease import read_lease
 from benchmark.protocol import Protocol
@@ -43,6 +43,7 @@ def run_and_rank(
     refused is refused before the first run starts.
     """
     loaded = Protocol.load(protocol)
+    check_options(loaded)
     arguments = parse_settings(settings)
     for teacher in teachers:
         fitting_teacher(loaded, teacher, arguments)
@@ -72,7 +73,9 @@ def _summarise(console: Console, results: list[RunResult]) -> None:
     console.print(f"Runs: {text}.", highlight=False)
     faults = [result for result in results if result.message and result.status != "kept"]
     for message in dict.fromkeys(result.message for result in faults):
-        Console(stderr=True).print(f"error: {message}", style="red", markup=False, highlight=False)
+        Console(stderr=True).print(
+            f"error: {message}", style="red", markup=False, highlight=False, soft_wrap=True
+        )
 
 
 def run_folders(protocol: Protocol, runs: Path) -> dict[str, list[Path]]:

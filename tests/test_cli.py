@@ -178,6 +178,27 @@ def test_a_protocol_with_an_unknown_key_names_the_nearest(tmp_path):
     assert "did you mean 'final_window'" in err
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("hidden = [16]", "hiden = [16]", "did you mean 'hidden'"),
+        ("hidden = [16]", "hidden = [0]", "hidden"),
+        ("noise_rate = 0.4 }", "noise = 0.4 }", "did you mean 'noise_rate'"),
+        ("noise_rate = 0.4 }", "noise_rate = 4.0 }", "noise_rate"),
+        ('name = "digits"', 'name = "digit"', "did you mean 'digits'"),
+        ('name = "classifier"', 'name = "ppo"', "does not learn from a supervised task"),
+    ],
+)
+def test_a_protocol_that_cannot_be_built_is_one_sentence(tmp_path, old, new, expected):
+    text = Path(TINY).read_text("utf-8")
+    assert old in text
+    (tmp_path / "mine.toml").write_text(text.replace(old, new), encoding="utf-8")
+    code, out, err = lyceum("run", "mine.toml", "-t", "uniform", "--seeds", 1, cwd=tmp_path)
+    assert code == 2, out + err
+    assert expected in err
+    assert "Traceback" not in out + err
+
+
 def test_held_out_tasks_outside_the_space_are_refused(tmp_path):
     (tmp_path / "mine.toml").write_text(Path(CUBE).read_text("utf-8"), encoding="utf-8")
     tasks = {"columns": ["parameter_1", "parameter_2"], "tasks": [[0.5, 1.5]]}
