@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from benchmark.errors import LyceumError
+from benchmark.errors import LyceumError, print_error
 
 app = typer.Typer(
     name="lyceum",
@@ -221,9 +221,7 @@ def main() -> None:
 
 
 def _complain(sentence: str) -> NoReturn:
-    Console(stderr=True).print(
-        f"error: {sentence}", style="red", markup=False, highlight=False, soft_wrap=True
-    )
+    print_error(sentence)
     sys.exit(2)
 
 

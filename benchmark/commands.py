@@ -12,7 +12,7 @@ from rich.table import Table
 from benchmark import leaderboard, record, submissions
 from benchmark.arguments import parse_seeds, parse_settings
 from benchmark.assemble import check_options, fitting_teacher
-from benchmark.errors import LyceumError
+from benchmark.errors import LyceumError, print_error
 from benchmark.lease import read_lease
 from benchmark.protocol import Protocol
 from benchmark.provenance import ROOT
@@ -73,9 +73,7 @@ def _summarise(console: Console, results: list[RunResult]) -> None:
     console.print(f"Runs: {text}.", highlight=False)
     faults = [result for result in results if result.message and result.status != "kept"]
     for message in dict.fromkeys(result.message for result in faults):
-        Console(stderr=True).print(
-            f"error: {message}", style="red", markup=False, highlight=False, soft_wrap=True
-        )
+        print_error(message)
 
 
 def run_folders(protocol: Protocol, runs: Path) -> dict[str, list[Path]]:

@@ -20,3 +20,12 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> LyceumError:
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"; did you mean '{near[0]}'?" if near else ""
     return LyceumError(f"unknown {kind} '{name}'{hint} (known: {', '.join(known)})")
+
+
+def print_error(sentence: str) -> None:
+    """Tell the user on standard error, in one line however long."""
+    from rich.console import Console  # only a mistake pays for it
+
+    Console(stderr=True).print(
+        f"error: {sentence}", style="red", markup=False, highlight=False, soft_wrap=True
+    )

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from benchmark.evaluate import Evaluation
 from benchmark.protocol import Protocol
-from benchmark.schema import RunRecord, TotalCosts
+from benchmark.schema import EvaluationRows, RunRecord, TotalCosts
 
 TAIL_SHARE = 0.1
 
@@ -62,17 +63,28 @@ def task_curves(record: RunRecord, protocol: Protocol) -> np.ndarray:
 
 def curve(record: RunRecord, protocol: Protocol) -> np.ndarray:
     """The learning curve s_k, (K+1,): the mean over all held-out episodes or examples."""
-    a, b = _halves(record, protocol)
-    count_a, count_b = _counts(record)
+    return pooled_score(record.evaluation, protocol)
+
+
+def pooled_score(rows: EvaluationRows | Evaluation, protocol: Protocol) -> np.ndarray:
+    """Normalised mean over all episodes or examples of one evaluation (J,) or of many (K+1, J)."""
+    a, b = _measured(rows, protocol)
+    count_a, count_b = np.asarray(rows.count_a), np.asarray(rows.count_b)
     total = (count_a + count_b).sum()
-    return protocol.normalise((a * count_a + b * count_b).sum(axis=1) / total)
+    return protocol.normalise((a * count_a + b * count_b).sum(axis=-1) / total)
 
 
 def _halves(record: RunRecord, protocol: Protocol) -> tuple[np.ndarray, np.ndarray]:
-    rows = record.evaluation
+    return _measured(record.evaluation, protocol)
+
+
+def _measured(
+    rows: EvaluationRows | Evaluation, protocol: Protocol
+) -> tuple[np.ndarray, np.ndarray]:
+    """Both halves of what the protocol scores: returns or shares of success."""
     if protocol.score.measure == "return":
-        return np.array(rows.score_a), np.array(rows.score_b)
-    return np.array(rows.success_a), np.array(rows.success_b)
+        return np.asarray(rows.score_a), np.asarray(rows.score_b)
+    return np.asarray(rows.success_a), np.asarray(rows.success_b)
 
 
 def _counts(record: RunRecord) -> tuple[np.ndarray, np.ndarray]:

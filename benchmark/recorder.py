@@ -16,6 +16,7 @@ import numpy as np
 from benchmark import checkpoint
 from benchmark.assemble import Assembly
 from benchmark.evaluate import Evaluation
+from benchmark.metrics import pooled_score
 from benchmark.strict_json import write_bytes_atomically
 
 REPORT_SECONDS = 0.5
@@ -110,7 +111,7 @@ class Recorder:
             file.write(json.dumps(row) + "\n")
             file.flush()
             os.fsync(file.fileno())
-        self.last_score = mean_score(assembly.protocol, evaluation)
+        self.last_score = float(pooled_score(evaluation, assembly.protocol))
         self._say()
 
     def _wall(self) -> float:
@@ -157,21 +158,12 @@ class Recorder:
         self.generation, self.wall = state["generation"], assembly.ledger.wall
         if self.rows:
             last = {k: np.array(v) for k, v in self.rows[-1]["evaluation"].items()}
-            self.last_score = mean_score(assembly.protocol, Evaluation(**last))
+            self.last_score = float(pooled_score(Evaluation(**last), assembly.protocol))
 
     def _rewrite_curve(self) -> None:
         """Drop rows that are newer than the checkpoint, a torn last line among them."""
         text = "".join(json.dumps(row) + "\n" for row in self.rows)
         write_bytes_atomically(self.folder / "curve.jsonl", text.encode())
-
-
-def mean_score(protocol: Any, evaluation: Evaluation) -> float:
-    """The normalised score of one evaluation: the mean over episodes or examples."""
-    which = "score" if protocol.score.measure == "return" else "success"
-    count_a, count_b = evaluation.count_a, evaluation.count_b
-    a, b = getattr(evaluation, f"{which}_a"), getattr(evaluation, f"{which}_b")
-    raw = (a * count_a + b * count_b).sum() / (count_a + count_b).sum()
-    return float(protocol.normalise(raw))
 
 
 def curriculum_bytes(columns: dict[str, np.ndarray]) -> bytes:
