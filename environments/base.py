@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import gymnasium
@@ -33,9 +34,9 @@ class ProceduralEnv(gymnasium.Env):
 
     task_parameters: tuple[TaskParameter, ...] = ()
 
-    @property
+    @cached_property
     def task_space(self) -> spaces.Box:
-        """The tasks as a float64 ``Box`` of shape (len(task_parameters),)."""
+        """The tasks as a float64 ``Box`` of shape (len(task_parameters),), built once."""
         low = np.array([parameter.low for parameter in self.task_parameters])
         high = np.array([parameter.high for parameter in self.task_parameters])
         return spaces.Box(low, high, dtype=np.float64)

@@ -12,7 +12,6 @@ the same loop serves this world and the real ones.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -84,11 +83,6 @@ class Hypercube(ProceduralEnv):
         self.task: np.ndarray | None = None
         self.answer = 0.0
         self.open = False
-
-    @cached_property
-    def task_space(self) -> spaces.Box:
-        """The unit cube, built once: an episode here is far cheaper than a space."""
-        return super().task_space
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

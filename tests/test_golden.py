@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from gymnasium.error import ResetNeeded
 
+from environments.box2d.body import BODIES
 from environments.box2d.lidar import NUM_RAYS
-from environments.box2d.stump_tracks import BODIES, StumpTracks
+from environments.box2d.stump_tracks import StumpTracks
 from environments.box2d.terrain import Terrain
 
 TOLERANCE = 1e-5  # lidar, reward; the physics itself is compared bit for bit
@@ -40,11 +41,11 @@ def begin(arrays, meta, **options):
 
 
 def poses(env):
-    return [(*part.position, part.angle) for part in env.walker.parts]
+    return [(*part.position, part.angle) for part in env.embodiment.parts]
 
 
 def head(env):
-    body = env.walker.head
+    body = env.embodiment.head
     return (*body.position, body.angle, *body.linearVelocity, body.angularVelocity)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from environments.box2d import engine, lidar
+from environments.box2d.stump_tracks import StumpTracks
 from environments.box2d.terrain import Terrain, generate
 from tests.conftest import GOLDEN
 
@@ -118,7 +119,7 @@ class ClosestHit(Box2D.b2RayCastCallback):
 
 def cast(world, x, y):
     fractions = []
-    for ray in lidar.RAYS.tolist():
+    for ray in lidar.LAYOUTS["down"].rays.tolist():
         callback = ClosestHit()
         world.RayCast(callback, (x, y), (x + ray[0], y + ray[1]))
         fractions.append(callback.fraction)
@@ -133,13 +134,13 @@ def test_lidar_equals_the_ray_casts_of_the_engine(spacing, rotation):
         rng, 2.0, spacing, stump_width=(1.5, 0.5), stump_rotation=rotation, roughness=2.0
     )
     world = engine.build_world()
-    engine.add_scenery(world, terrain.stumps, terrain.ground)
-    table = lidar.LidarTable(terrain.ground, terrain.stumps)
+    StumpTracks()._furnish(engine.Scenery(world), terrain)
+    table = lidar.LidarTable(StumpTracks()._edges(terrain))
     # Also below the ground, inside stumps, before the start and behind the end.
     xs = rng.uniform(-6, 100, 400).astype(np.float32).tolist()
     heights = np.interp(xs, *terrain.ground.T) + rng.uniform(-0.5, 6.0, 400)
     ys = heights.astype(np.float32).tolist()
-    ours = lidar.scan([table] * len(xs), xs, ys)
+    ours = lidar.scan([table.window(x) for x in xs], xs, ys)
     theirs = np.array([cast(world, x, y) for x, y in zip(xs, ys, strict=True)])
     assert 0.3 < (theirs < 1.0).mean() < 1.0
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-5)
@@ -147,9 +148,12 @@ def test_lidar_equals_the_ray_casts_of_the_engine(spacing, rotation):
 
 def test_lidar_by_hand():
     box = [(3.0, 0.0), (3.0, 1.0), (2.0, 1.0), (2.0, 0.0)]
-    table = lidar.LidarTable(np.array([(-50.0, 0.0), (50.0, 0.0)]), np.array([box]))
+    ground = lidar.Edges.line(np.array([(-50.0, 0.0), (50.0, 0.0)]))
+    table = lidar.LidarTable(lidar.Edges.joined([ground, lidar.Edges.polygons([box])]))
     reach, angles = 160 / 30, 0.15 * np.arange(10)
-    above, inside, below = lidar.scan([table] * 3, [0.0, 2.5, 0.0], [2.0, 0.5, -1.0])
+    above, inside, below = lidar.scan(
+        [table.window(x) for x in (0.0, 2.5, 0.0)], [0.0, 2.5, 0.0], [2.0, 0.5, -1.0]
+    )
     expected = np.minimum(2.0 / np.cos(angles) / reach, 1.0)  # the ground, 2 m below
     expected[6:8] = 2.0 / np.sin(angles[6:8]) / reach  # the side, 2 m ahead
     expected[8] = 1.0 / np.cos(angles[8]) / reach  # the top, 1 m below

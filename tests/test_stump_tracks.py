@@ -11,7 +11,9 @@ from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 
 from environments.box2d import engine
-from environments.box2d.stump_tracks import BODIES, FINISH_LINE, StumpTracks
+from environments.box2d.body import BODIES
+from environments.box2d.contacts import Contacts
+from environments.box2d.stump_tracks import FINISH_LINE, StumpTracks
 from environments.box2d.terrain import Terrain
 
 STEP = engine.TERRAIN_STEP
@@ -51,7 +53,10 @@ def test_every_body_observes_what_its_motors_announce(body):
     observation, _ = env.reset(seed=0)
     assert env.observation_space.contains(observation)
     contacts = sum(motor["observe_contact"] for motor in env.plan.motors)
-    assert observation.shape == (4 + 2 * len(env.plan.motors) + contacts + 10,)
+    grips = 2 * len(env.plan.grips)
+    assert observation.shape == (4 + 2 * len(env.plan.motors) + contacts + grips + 10,)
+    published = {24, 26, 32, 34, 42, 50, 54}  # spec of the bodies, from 24 (bipeds) to 54
+    assert observation.size in published
 
 
 def test_same_seed_and_task_repeat_the_episode_in_any_object():
@@ -83,7 +88,7 @@ def test_corners_of_the_task_space_are_playable(body, task):
     env = StumpTracks(body)
     env.reset(seed=2, options={"task": task})
     height, spacing = task
-    tops = env.terrain.stumps[:, :, 1].max(axis=1) - env.terrain.stumps[:, :, 1].min(axis=1)
+    tops = env.scene.stumps[:, :, 1].max(axis=1) - env.scene.stumps[:, :, 1].min(axis=1)
     assert len(tops) == {0.0: 177, 6.0: 13}[spacing]
     assert np.all(tops >= 0.05 * STEP - 1e-12)
     assert abs(tops.mean() / STEP - max(height, 0.06)) < 0.1
@@ -112,7 +117,7 @@ def test_bad_arguments_are_named():
     with pytest.raises(ValueError, match="did you mean 'classic_bipedal'"):
         StumpTracks("clasic_bipedal")
     with pytest.raises(ValueError, match="render_mode"):
-        StumpTracks(render_mode="human")
+        StumpTracks(render_mode="ansi")
     with pytest.raises(ValueError, match="max_episode_steps"):
         StumpTracks(max_episode_steps=0)
     with pytest.raises(ValueError, match="stump_hight"):
@@ -125,14 +130,14 @@ def test_bad_actions_move_nothing():
     worlds = [StumpTracks(), StumpTracks()]
     for world in worlds:
         world.reset(seed=0)
-    before = [world.walker.place() for world in worlds]
+    before = [world.embodiment.place() for world in worlds]
     for bad in (np.zeros((2, 3)), np.zeros((1, 4)), [[0.0] * 4, [0.0, np.nan, 0.0, 0.0]]):
         with pytest.raises(ValueError, match="action"):
             StumpTracks.step_many(worlds, bad)
     worlds[1].close()
     with pytest.raises(ResetNeeded):
         StumpTracks.step_many(worlds, np.zeros((2, 4)))
-    assert worlds[0].walker.place() == before[0] and worlds[0].steps == 0
+    assert worlds[0].embodiment.place() == before[0] and worlds[0].steps == 0
 
 
 def test_task_bounds_replace_the_ranges():
@@ -172,11 +177,11 @@ def test_step_many_gives_every_world_what_it_would_get_alone():
 def test_reward_adds_progress_lean_and_torque():
     env = StumpTracks()
     env.reset_scene(flat(), push=2.0)
-    x, angle = env.walker.head.position.x, env.walker.head.angle
+    x, angle = env.embodiment.head.position.x, env.embodiment.head.angle
     action = np.array([0.5, -0.25, 2.0, 0.0])
     _, reward, *_ = env.step(action)
-    moved = 130 / 30 * (env.walker.head.position.x - x)
-    lean = 5 * (abs(env.walker.head.angle) - abs(angle))
+    moved = 130 / 30 * (env.embodiment.head.position.x - x)
+    lean = 5 * (abs(env.embodiment.head.angle) - abs(angle))
     assert reward == pytest.approx(moved - lean - 0.00035 * 80 * 1.75, abs=1e-12)
 
 
@@ -185,7 +190,7 @@ def test_the_push_acts_once_and_sideways():
     for push in (-5.0, 0.0, 5.0):
         env = StumpTracks("classic_bipedal")
         env.reset_scene(flat(), push)
-        speeds.append(env.walker.head.linearVelocity.x)
+        speeds.append(env.embodiment.head.linearVelocity.x)
     assert speeds[0] < speeds[1] < speeds[2]
 
 
@@ -193,7 +198,7 @@ def test_motors_turn_as_the_sign_and_pull_as_the_size_of_the_action():
     env = StumpTracks("classic_bipedal")
     env.reset_scene(flat())
     env.step(np.array([1.0, -0.5, 0.0, -3.0]))
-    joints = env.walker.joints
+    joints = env.embodiment.joints
     assert [joint.motorSpeed for joint in joints] == [4.0, -6.0, 0.0, -6.0]
     torques = [joint.GetMaxMotorTorque() for joint in joints]
     assert torques == [80.0, 40.0, 0.0, 80.0]
@@ -215,7 +220,7 @@ def test_a_fall_costs_100_and_ends_the_episode():
 def test_the_ends_of_the_track_end_the_episode(x, reward):
     env = StumpTracks()
     env.reset_scene(flat())
-    for part in env.walker.parts:
+    for part in env.embodiment.parts:
         place = part.position
         part.position = place.x + x - 4.0, place.y + 2.0
     _, got, terminated, truncated, info = env.step(np.zeros(4))
@@ -233,7 +238,7 @@ def test_contact_flags_show_the_feet_and_fall_with_any_ended_contact():
     for _ in range(60):
         observation, *_ = env.step(np.zeros(4))
     assert observation[8] == 1.0 and observation[13] == 1.0
-    contacts = engine.Contacts([False, True])
+    contacts = Contacts([False, True])
     part, other = (Box2D.b2FixtureDef(userData=number) for number in (0, None))
 
     class Pair:
@@ -251,7 +256,7 @@ def test_handles_show_the_present_state_of_the_engine():
     env.reset(seed=0)
     for _ in range(5):
         env.step(np.array([1.0, -1.0, -1.0, 1.0]))
-        walker, head = env.walker, env.walker.head
+        walker, head = env.embodiment, env.embodiment.head
         assert walker.place() == tuple(head.position)
         speed = head.linearVelocity
         expected = [head.angle, head.angularVelocity / 25, 0.12 * speed.x, 0.08 * speed.y]

@@ -11,12 +11,12 @@ from typing import Any
 
 import Box2D
 
+from environments.box2d.contacts import Contacts
 from environments.box2d.engine import (
     FPS,
     SCALE,
     VIEWPORT_H,
     VIEWPORT_W,
-    Contacts,
     body_angle,
     body_spin,
     joint_angle,
@@ -28,6 +28,21 @@ from environments.box2d.engine import (
 )
 
 EMBODIMENTS = Path(__file__).parent / "assets" / "embodiments.json"
+BODIES = (
+    "amphibious_bipedal",
+    "big_quadru",
+    "classic_bipedal",
+    "climbing_chest_profile_chimpanzee",
+    "climbing_profile_chimpanzee",
+    "fish",
+    "millipede",
+    "old_big_quadru",
+    "old_classic_bipedal",
+    "profile_chimpanzee",
+    "small_bipedal",
+    "spider",
+    "wheel",
+)
 HEAD_ENTRIES = 4  # angle, angular velocity and the two velocities of the reference body
 
 
@@ -44,30 +59,67 @@ class BodyPlan:
         name: its name in ``embodiments.json``.
         world: the world whose spawn points are used, "StumpTracks" or "Parkour".
         facts: its entry in ``embodiments.json``.
+        critical: per part, whether the episode ends when it touches something.
+        torque: greatest torque of every motor, N m; None means the body's own.
     """
 
     name: str
     world: str
     facts: dict[str, Any]
+    critical: tuple[bool, ...]
+    torque: float | None = None
 
     @classmethod
-    def load(cls, name: str, world: str, allowed: tuple[str, ...]) -> BodyPlan:
+    def load(
+        cls, name: str, world: str, *, quirks: bool = True, torque: float | None = None
+    ) -> BodyPlan:
         """Read a body by name.
 
+        With ``quirks`` the critical parts are those of the reference: a millipede has none, and a
+        walking chimpanzee has two even in Parkour, where no other walker has any.
+
         Raises:
-            ValueError: the name is not among ``allowed``; the message names the nearest one.
+            ValueError: the name is not among ``BODIES``, and the message names the nearest one; or
+                the torque is not positive.
         """
-        if name not in allowed:
-            near = difflib.get_close_matches(str(name), allowed, n=1, cutoff=0.0)[0]
+        if name not in BODIES:
+            near = difflib.get_close_matches(str(name), BODIES, n=1, cutoff=0.0)[0]
             raise ValueError(
-                f"unknown body {name!r}; known are {', '.join(allowed)}; did you mean {near!r}?"
+                f"unknown body {name!r}; known are {', '.join(BODIES)}; did you mean {near!r}?"
             )
-        return cls(name, world, _embodiments()[name])
+        if torque is not None and not 0 < torque < float("inf"):
+            raise ValueError(f"motors_torque must be a positive number of N m, but is {torque}")
+        facts = _embodiments()[name]
+        return cls(name, world, facts, _critical(name, world, facts, quirks), torque)
+
+    @property
+    def kind(self) -> str:
+        """How the body lives: "walker", "climber", "swimmer" or "amphibian"."""
+        return self.facts["type"].lower()
+
+    @functools.cached_property
+    def grips(self) -> list[int]:
+        """The numbers of the grip sensors among the parts; their actions come last."""
+        return [n for n, part in enumerate(self.facts["bodies"]) if part["sensor"]]
+
+    @functools.cached_property
+    def pushed(self) -> list[int]:
+        """The parts on which the push at the start acts."""
+        if self.kind == "swimmer":
+            return []
+        if self.name == "millipede":
+            return [n for n, part in enumerate(self.facts["bodies"]) if part["name"] == "body"]
+        return [self.facts["head_body"]]
+
+    @property
+    def breath(self) -> str | None:
+        """Where it suffocates: "under water", "outside water" or None."""
+        return {"swimmer": "outside water", "amphibian": None}.get(self.kind, "under water")
 
     @property
     def motors(self) -> list[dict[str, Any]]:
         """The driven joints in the order of the action vector."""
-        return [joint for joint in self.facts["joints"] if joint["motor_enabled"]]
+        return [joint for joint in self.facts["joints"] if joint.get("motor_enabled")]
 
     @functools.cached_property
     def fixtures(self) -> list[Box2D.b2FixtureDef]:
@@ -76,9 +128,12 @@ class BodyPlan:
         for number, facts in enumerate(self.facts["bodies"]):
             outline = self.facts["shapes_exact"][number]
             # Limbs go through the engine's box constructor: it rounds otherwise than a vertex list.
-            shape = Box2D.b2PolygonShape(
-                **{key: tuple(map(_as_tuple, value)) for key, value in outline.items()}
-            )
+            if "circle" in outline:
+                shape = Box2D.b2CircleShape(radius=outline["circle"])
+            else:
+                shape = Box2D.b2PolygonShape(
+                    **{key: tuple(map(_as_tuple, value)) for key, value in outline.items()}
+                )
             fixture = Box2D.b2FixtureDef(
                 shape=shape,
                 density=facts["density"],
@@ -86,6 +141,7 @@ class BodyPlan:
                 restitution=facts["restitution"],
                 categoryBits=facts["category"],
                 maskBits=facts["mask"],
+                isSensor=facts["sensor"],
                 userData=number if facts["check_contact"] else None,
             )
             fixtures.append(fixture)
@@ -103,8 +159,8 @@ class BodyPlan:
 
     @property
     def state_size(self) -> int:
-        """How many numbers ``Walker.sense`` returns."""
-        return HEAD_ENTRIES + self.facts["motor_state_size"]
+        """How many numbers ``Embodiment.sense`` returns."""
+        return HEAD_ENTRIES + self.facts["motor_state_size"] + 2 * len(self.grips)
 
     @property
     def torque_price(self) -> float:
@@ -117,28 +173,31 @@ class BodyPlan:
         return not self.facts["no_head_angle_penalty"]
 
 
-class Walker:
+class Embodiment:
     """A body in a world. Parts and joints are created in the order of the reference.
 
     Attributes:
         plan: what it was built from.
         parts: its bodies in creation order.
+        joints: its joints in creation order.
         contacts: the contact listener; the world must keep hearing it.
+        attached: per grip sensor, 1.0 while it holds something, else 0.0.
     """
 
-    def __init__(self, plan: BodyPlan, world: Box2D.b2World):
+    def __init__(self, plan: BodyPlan, world: Box2D.b2World, contacts: Contacts):
         facts = plan.facts
         spawn = facts["spawn_exact"][plan.world]
         self.plan = plan
         self.parts: list[Box2D.b2Body] = []
-        self.joints: list[Box2D.b2RevoluteJoint] = []
+        self.joints: list[Box2D.b2Joint] = []
         for kind in facts["creation_order"]:
             if kind == "body":
                 self._add_part(world, spawn["body_position_angle"][len(self.parts)])
             else:
                 self._add_joint(world, spawn["joint_anchors"][len(self.joints)])
-        self.contacts = Contacts([part["critical_contact"] for part in facts["bodies"]])
-        world.contactListener = self.contacts
+        self.contacts = contacts
+        self.attached = [0.0] * len(plan.grips)
+        world.contactListener = contacts
         self._cache_handles()
 
     def _add_part(self, world: Box2D.b2World, place: list[float]) -> None:
@@ -150,12 +209,21 @@ class Walker:
     def _add_joint(self, world: Box2D.b2World, anchors: dict[str, list[float]]) -> None:
         number = len(self.joints)
         facts = self.plan.facts["joints"][number]
+        if facts["type"] == "weld":
+            self.joints.append(
+                world.CreateWeldJoint(
+                    bodyA=self.parts[facts["bodyA"]],
+                    bodyB=self.parts[facts["bodyB"]],
+                    **{key: tuple(value) for key, value in anchors.items()},
+                )
+            )
+            return
         lower, upper = self.plan.facts["joint_limits_exact"][number]
         motor = {}
         if facts["motor_enabled"]:
             motor = {
                 "enableMotor": True,
-                "maxMotorTorque": facts["max_torque"],
+                "maxMotorTorque": self.plan.torque or facts["max_torque"],
                 "motorSpeed": facts["initial_motor_speed"],
             }
         self.joints.append(
@@ -181,10 +249,10 @@ class Walker:
         driven = [
             (joint.this, facts)
             for joint, facts in zip(self.joints, self.plan.facts["joints"], strict=True)
-            if facts["motor_enabled"]
+            if facts.get("motor_enabled")
         ]
         self._motors = [
-            (joint, float(facts["speed_control"]), float(facts["max_torque"]))
+            (joint, float(facts["speed_control"]), float(self.plan.torque or facts["max_torque"]))
             for joint, facts in driven
         ]
         self._senses = [
@@ -193,9 +261,12 @@ class Walker:
         ]
 
     def drive(self, action: list[float]) -> list[float]:
-        """Set the motors for the next engine step; return each entry's effort, 0 to 1."""
+        """Set the motors for the next engine step; return the effort of every entry, 0 to 1.
+
+        The entries of grip sensors come after those of the motors and move nothing here.
+        """
         efforts = []
-        for value, (joint, speed, torque) in zip(action, self._motors, strict=True):
+        for value, (joint, speed, torque) in zip(action, self._motors, strict=False):
             if value > 0.0:
                 set_motor_speed(joint, speed)
             elif value < 0.0:
@@ -207,6 +278,8 @@ class Walker:
                 value = 1.0
             set_motor_torque(joint, torque * value)
             efforts.append(value)
+        for value in action[len(self._motors) :]:
+            efforts.append(min(abs(value), 1.0))
         return efforts
 
     def place(self) -> tuple[float, float]:
@@ -227,7 +300,26 @@ class Walker:
             state.append(joint_speed(joint) / speed)
             if part is not None:
                 state.append(touching[part])
+        for part, attached in zip(self.plan.grips, self.attached, strict=True):
+            state.append(touching[part])
+            state.append(attached)
         return state
+
+    def push(self, force: float) -> None:
+        """Push sideways with ``force`` N during the next engine step."""
+        for part in self.plan.pushed:
+            self.parts[part].ApplyForceToCenter((float(force), 0.0), True)
+
+
+def _critical(name: str, world: str, facts: dict[str, Any], quirks: bool) -> tuple[bool, ...]:
+    """Per part, whether its contact ends the episode."""
+    critical = [part["critical_contact"] for part in facts["bodies"]]
+    if world == "Parkour" and facts["type"] == "WALKER":
+        if not (quirks and name == "profile_chimpanzee"):
+            critical = [False] * len(critical)
+    elif name == "millipede" and not quirks:
+        critical = [part["name"] == "body" for part in facts["bodies"]]
+    return tuple(critical)
 
 
 def _as_tuple(value: Any) -> Any:

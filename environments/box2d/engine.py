@@ -8,10 +8,8 @@ as the properties they belong to, and a step reads about twenty numbers.
 
 from __future__ import annotations
 
-import functools
 import itertools
-import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import Box2D
@@ -47,46 +45,15 @@ body_angle = _c_function(Box2D.b2Body.angle.fget)
 body_spin = _c_function(Box2D.b2Body.angularVelocity.fget)
 vector_x = _c_function(Box2D.b2Vec2.x.fget)
 vector_y = _c_function(Box2D.b2Vec2.y.fget)
-
-
-class Contacts(Box2D.b2ContactListener):
-    """Remembers which checked parts touch something, and whether a critical part ever did.
-
-    A part is known by the ``userData`` of its fixture, its number; scenery and unchecked parts have
-    none. ``touching`` holds 1.0 or 0.0 per part. As in the reference one flag serves all contacts
-    of a part: the end of any of them clears it, even if another one persists.
-    """
-
-    # The engine reports every touching contact twice per step to these two. Nobody listens, and a
-    # C function that takes two arguments is the cheapest way of not listening.
-    PreSolve = staticmethod(operator.is_)
-    PostSolve = staticmethod(operator.is_)
-
-    def __init__(self, critical: Sequence[bool]):
-        super().__init__()
-        self.critical = tuple(critical)
-        self.touching = [0.0] * len(self.critical)
-        self.fallen = False
-
-    def BeginContact(self, contact: Any) -> None:
-        """Called by the engine when two fixtures begin to touch."""
-        part = contact.fixtureB.userData
-        if part is None:
-            part = contact.fixtureA.userData
-            if part is None:
-                return
-        self.touching[part] = 1.0
-        if self.critical[part]:
-            self.fallen = True
-
-    def EndContact(self, contact: Any) -> None:
-        """Called by the engine when two fixtures cease to touch."""
-        part = contact.fixtureB.userData
-        if part is None:
-            part = contact.fixtureA.userData
-            if part is None:
-                return
-        self.touching[part] = 0.0
+apply_force = Box2D._Box2D.b2Body_ApplyForceToCenter
+apply_torque = Box2D._Box2D.b2Body_ApplyTorque
+_create_body = Box2D._Box2D.b2World___CreateBody
+_create_fixture = Box2D._Box2D.b2Body___CreateFixture
+_set_vertex = Box2D._Box2D.b2PolygonShape_set_vertex
+_set_vertex_count = Box2D._Box2D.b2PolygonShape_vertexCount_set
+_finish_polygon = Box2D._Box2D.b2PolygonShape___set_vertices_internal
+_set_edge_start = Box2D._Box2D.b2EdgeShape_vertex1_set
+_set_edge_end = Box2D._Box2D.b2EdgeShape_vertex2_set
 
 
 def build_world() -> Box2D.b2World:
@@ -94,36 +61,55 @@ def build_world() -> Box2D.b2World:
     return Box2D.b2World(gravity=GRAVITY, doSleep=True)
 
 
-def add_scenery(world: Box2D.b2World, polygons: np.ndarray, ground: np.ndarray) -> None:
-    """Add static polygons, then one static edge per pair of consecutive ground vertices.
+class Scenery:
+    """Static edges and polygons. All that is added between two ``new_body`` stands on one body.
 
-    Every polygon and every edge has a body of its own: the order in which the engine meets
-    contacts, and with it the last bits of a trajectory, depends on that.
-
-    Args:
-        world: the world to fill.
-        polygons: (k, n, 2) vertices of convex polygons, metres.
-        ground: (v, 2) vertices of the ground from left to right, metres.
+    One body serves as well as one per shape, bit for bit, and the engine visits every body in every
+    step. Only what can be gripped needs a body of its own: parts joined to a body no longer collide
+    with any of its fixtures. The definitions are kept because the binding leaks them.
     """
-    _add_shapes(world, Box2D.b2PolygonShape, polygons.tolist())
-    _add_shapes(world, Box2D.b2EdgeShape, itertools.pairwise(ground.tolist()))
 
-
-@functools.cache
-def _definitions(shape_class: type) -> tuple[Any, Any, Any]:
-    """Definitions to fill in anew for every body; kept because the binding leaks them."""
-    shape = shape_class()
-    fixture = Box2D.b2FixtureDef(
-        shape=shape, friction=TERRAIN_FRICTION, categoryBits=TERRAIN_CATEGORY
+    _place = Box2D.b2BodyDef()
+    _edge, _box = Box2D.b2EdgeShape(), Box2D.b2PolygonShape(box=(1.0, 1.0))
+    _of_edge, _of_box, _of_sensor = (
+        Box2D.b2FixtureDef(shape=shape, friction=TERRAIN_FRICTION, categoryBits=TERRAIN_CATEGORY)
+        for shape in (_edge, _box, _box)
     )
-    return Box2D.b2BodyDef(), shape, fixture
+    _of_sensor.isSensor = True
 
+    def __init__(self, world: Box2D.b2World):
+        self.world = world
+        self.new_body()
 
-def _add_shapes(
-    world: Box2D.b2World, shape_class: type, outlines: Iterable[Sequence[Sequence[float]]]
-) -> None:
-    """One static body per outline."""
-    place, shape, fixture = _definitions(shape_class)
-    for outline in outlines:
-        shape.vertices = [tuple(vertex) for vertex in outline]
-        world.CreateBody(place).CreateFixture(fixture)
+    def new_body(self) -> Box2D.b2Body:
+        """Begin another static body and return it."""
+        self.body = _create_body(self.world, self._place)
+        return self.body
+
+    def add_edge(
+        self, start: tuple[float, float], end: tuple[float, float], tag: Any = None
+    ) -> None:
+        """Add a line segment without ghost vertices; ``tag`` is its fixture's user data."""
+        _set_edge_start(self._edge, start)
+        _set_edge_end(self._edge, end)
+        fixture = _create_fixture(self.body, self._of_edge)
+        if tag is not None:
+            fixture.userData = tag
+
+    def add_box(
+        self, corners: Sequence[Sequence[float]], *, sensor: bool = False, tag: Any = None
+    ) -> None:
+        """Add a convex polygon of four corners; a sensor is felt and seen, but never pushes."""
+        shape = self._box
+        for number, (x, y) in enumerate(corners):
+            _set_vertex(shape, number, x, y)
+        _set_vertex_count(shape, 4)  # the engine may have dropped a corner of the box before
+        _finish_polygon(shape)
+        fixture = _create_fixture(self.body, self._of_sensor if sensor else self._of_box)
+        if tag is not None:
+            fixture.userData = tag
+
+    def add_line(self, vertices: np.ndarray) -> None:
+        """Add one edge per pair of consecutive vertices (v, 2)."""
+        for start, end in itertools.pairwise(map(tuple, vertices.tolist())):
+            self.add_edge(start, end)

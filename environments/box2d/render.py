@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable
+from typing import Any
 
 import Box2D
 import numpy as np
 from PIL import Image, ImageDraw
 
 from environments.box2d import lidar
-from environments.box2d.body import Walker
+from environments.box2d.body import Embodiment
 from environments.box2d.engine import (
     SCALE,
     TERRAIN_HEIGHT,
@@ -58,7 +59,7 @@ class Camera:
         return [((x - self.left) * ZOOM, HEIGHT - (y - self.bottom) * ZOOM) for x, y in points]
 
 
-def draw_scene(terrain: Terrain, walker: Walker, rays: np.ndarray) -> np.ndarray:
+def draw_scene(world: Any) -> np.ndarray:
     """Draw the track around the walker.
 
     Args:
@@ -69,6 +70,7 @@ def draw_scene(terrain: Terrain, walker: Walker, rays: np.ndarray) -> np.ndarray
     Returns:
         The picture, (400, 600, 3) uint8.
     """
+    terrain, walker, rays = world.scene, world.embodiment, world.rays
     x, y = walker.place()
     ground_x, ground_y = terrain.ground.T
     camera = Camera(x, float(np.interp(x, ground_x, ground_y)))
@@ -140,7 +142,7 @@ def _draw_terrain(draw: ImageDraw.ImageDraw, camera: Camera, terrain: Terrain) -
 def _draw_rays(
     draw: ImageDraw.ImageDraw, camera: Camera, x: float, y: float, rays: np.ndarray
 ) -> None:
-    ends = np.array([x, y]) + lidar.RAYS * rays[:, None]
+    ends = np.array([x, y]) + lidar.LAYOUTS["down"].rays * rays[:, None]
     for end, share in zip(ends.tolist(), rays.tolist(), strict=True):
         (start, stop) = camera([(x, y), end])
         draw.line([start, stop], fill=RAY, width=OVERSAMPLING)
@@ -150,7 +152,7 @@ def _draw_rays(
             draw.ellipse(box, fill=RAY_HIT)
 
 
-def _draw_walker(draw: ImageDraw.ImageDraw, camera: Camera, walker: Walker) -> None:
+def _draw_walker(draw: ImageDraw.ImageDraw, camera: Camera, walker: Embodiment) -> None:
     """Limbs made later lie behind; the trunk comes last. A checked part that touches lights up."""
     count = len(walker.parts)
     for number in reversed(range(count)):
