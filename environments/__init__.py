@@ -2,6 +2,7 @@
 
 WORLDS = {
     "hypercube": "environments.hypercube:Hypercube",
+    "parkour": "environments.box2d.parkour:Parkour",
     "stump_tracks": "environments.box2d.stump_tracks:StumpTracks",
 }
 TASKS = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import json
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from environments.box2d.engine import (
     vector_x,
     vector_y,
 )
+from environments.parameters import one_of
 
 EMBODIMENTS = Path(__file__).parent / "assets" / "embodiments.json"
 BODIES = (
@@ -82,11 +82,7 @@ class BodyPlan:
             ValueError: the name is not among ``BODIES``, and the message names the nearest one; or
                 the torque is not positive.
         """
-        if name not in BODIES:
-            near = difflib.get_close_matches(str(name), BODIES, n=1, cutoff=0.0)[0]
-            raise ValueError(
-                f"unknown body {name!r}; known are {', '.join(BODIES)}; did you mean {near!r}?"
-            )
+        one_of("body", name, BODIES)
         if torque is not None and not 0 < torque < float("inf"):
             raise ValueError(f"motors_torque must be a positive number of N m, but is {torque}")
         facts = _embodiments()[name]

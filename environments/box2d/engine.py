@@ -45,6 +45,9 @@ body_angle = _c_function(Box2D.b2Body.angle.fget)
 body_spin = _c_function(Box2D.b2Body.angularVelocity.fget)
 vector_x = _c_function(Box2D.b2Vec2.x.fget)
 vector_y = _c_function(Box2D.b2Vec2.y.fget)
+world_point = Box2D._Box2D.b2Body_GetWorldPoint
+joint_anchor = Box2D._Box2D.b2Joint___GetAnchorB
+motor_torque = Box2D._Box2D.b2RevoluteJoint_GetMotorTorque
 apply_force = Box2D._Box2D.b2Body_ApplyForceToCenter
 apply_torque = Box2D._Box2D.b2Body_ApplyTorque
 _create_body = Box2D._Box2D.b2World___CreateBody
@@ -62,7 +65,7 @@ def build_world() -> Box2D.b2World:
 
 
 class Scenery:
-    """Static edges and polygons. All that is added between two ``new_body`` stands on one body.
+    """Static edges and polygons, on one common body or on bodies of their own.
 
     One body serves as well as one per shape, bit for bit, and the engine visits every body in every
     step. Only what can be gripped needs a body of its own: parts joined to a body no longer collide
@@ -79,35 +82,43 @@ class Scenery:
 
     def __init__(self, world: Box2D.b2World):
         self.world = world
-        self.new_body()
+        self.common = self.new_body()
 
     def new_body(self) -> Box2D.b2Body:
-        """Begin another static body and return it."""
-        self.body = _create_body(self.world, self._place)
-        return self.body
+        """A further static body."""
+        return _create_body(self.world, self._place)
 
     def add_edge(
-        self, start: tuple[float, float], end: tuple[float, float], tag: Any = None
+        self,
+        start: tuple[float, float],
+        end: tuple[float, float],
+        body: Box2D.b2Body | None = None,
+        tag: int | None = None,
     ) -> None:
         """Add a line segment without ghost vertices; ``tag`` is its fixture's user data."""
         _set_edge_start(self._edge, start)
         _set_edge_end(self._edge, end)
-        fixture = _create_fixture(self.body, self._of_edge)
-        if tag is not None:
-            fixture.userData = tag
+        self._add(self._of_edge, body, tag)
 
     def add_box(
-        self, corners: Sequence[Sequence[float]], *, sensor: bool = False, tag: Any = None
+        self,
+        corners: Sequence[Sequence[float]],
+        body: Box2D.b2Body | None = None,
+        tag: int | None = None,
+        *,
+        sensor: bool = False,
     ) -> None:
         """Add a convex polygon of four corners; a sensor is felt and seen, but never pushes."""
-        shape = self._box
         for number, (x, y) in enumerate(corners):
-            _set_vertex(shape, number, x, y)
-        _set_vertex_count(shape, 4)  # the engine may have dropped a corner of the box before
-        _finish_polygon(shape)
-        fixture = _create_fixture(self.body, self._of_sensor if sensor else self._of_box)
+            _set_vertex(self._box, number, x, y)
+        _set_vertex_count(self._box, 4)  # the engine may have dropped a corner of the box before
+        _finish_polygon(self._box)
+        self._add(self._of_sensor if sensor else self._of_box, body, tag)
+
+    def _add(self, fixture: Box2D.b2FixtureDef, body: Box2D.b2Body | None, tag: int | None) -> None:
+        created = _create_fixture(body or self.common, fixture)
         if tag is not None:
-            fixture.userData = tag
+            created.userData = tag
 
     def add_line(self, vertices: np.ndarray) -> None:
         """Add one edge per pair of consecutive vertices (v, 2)."""

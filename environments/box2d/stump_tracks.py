@@ -13,7 +13,8 @@ from environments.box2d.body import BodyPlan
 from environments.box2d.contacts import Contacts, CountedContacts
 from environments.box2d.engine import MAX_PUSH, TERRAIN_STEP, TERRAIN_STEPS, Scenery
 from environments.box2d.terrain import Terrain, generate
-from environments.box2d.track import TrackWorld, bounded
+from environments.box2d.track import TrackWorld
+from environments.parameters import bounded, one_of
 
 FINISH_LINE = (TERRAIN_STEPS - 10) * TERRAIN_STEP  # m
 DRAW_STD = 0.1  # of widths and rotations that are part of the task, as of all heights
@@ -214,13 +215,14 @@ def _parameters(
     obstacles: Sequence[str], bounds: Mapping[str, Sequence[float]]
 ) -> tuple[TaskParameter, ...]:
     """The dimensions of the task for these kinds of obstacles and named bounds."""
-    kinds = set(obstacles)
-    if isinstance(obstacles, str) or not kinds or not kinds <= set(OBSTACLES):
+    if isinstance(obstacles, str) or not obstacles:
         raise ValueError(
-            f"obstacles must be a list of one or more of {', '.join(OBSTACLES)}, "
+            f"obstacles must be a list with one or more of {', '.join(OBSTACLES)}, "
             f"but is {obstacles!r}"
         )
-    known = [STUMP_HEIGHT] if "stumps" in kinds else []
+    for kind in obstacles:
+        one_of("obstacles", kind, OBSTACLES)
+    known = [STUMP_HEIGHT] if "stumps" in obstacles else []
     known += [SPACING, *(one for one in OPTIONAL if one.name in bounds)]
-    known += SEQUENCE if "sequence" in kinds else ()
-    return bounded(known, bounds)
+    known += SEQUENCE if "sequence" in obstacles else ()
+    return bounded(known, [one for one in OPTIONAL if one not in known], bounds)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 from gymnasium import logger, spaces
 from gymnasium.error import ResetNeeded
 
-from environments.base import ProceduralEnv, TaskParameter
+from environments.base import ProceduralEnv
 from environments.box2d import lidar
 from environments.box2d.body import BodyPlan, Embodiment
 from environments.box2d.contacts import Contacts
@@ -70,7 +70,7 @@ class TrackWorld(ProceduralEnv):
         self.embodiment: Embodiment | None = None
         self.over = True
         self._world: Any = None
-        self._window: Any = None
+        self._display: Any = None
 
     @abstractmethod
     def _edges(self, scene: Any) -> lidar.Edges:
@@ -171,12 +171,15 @@ class TrackWorld(ProceduralEnv):
     def _observe(cls, worlds: Sequence[TrackWorld]) -> np.ndarray:
         """Observations (n, size) of worlds that have just moved, in the declared type."""
         xs, ys = [world._x for world in worlds], [world._y for world in worlds]
-        windows = [world._table.window(x) for world, x in zip(worlds, xs, strict=True)]
-        rays = lidar.scan(windows, xs, ys)
+        rays = lidar.scan([world._within_reach() for world in worlds], xs, ys)
         observations = np.concatenate([[world._state for world in worlds], rays], axis=1)
         for world, observation, row in zip(worlds, observations, rays, strict=True):
             world.observation64, world.rays = observation, row
         return observations.astype(np.float32)
+
+    def _within_reach(self) -> np.ndarray:
+        """The columns of what the rays could hit now."""
+        return self._table.window(self._x)
 
     def _shape(self) -> float:
         """The potential whose growth is rewarded."""
@@ -227,19 +230,19 @@ class TrackWorld(ProceduralEnv):
         picture = draw_scene(self)
         if self.render_mode == "rgb_array":
             return picture
-        if self._window is None:
+        if self._display is None:
             from environments.window import Window
 
-            self._window = Window(type(self).__name__, picture.shape, FPS)
-        self._window.show(picture)
+            self._display = Window(type(self).__name__, picture.shape, FPS)
+        self._display.show(picture)
         return None
 
     def close(self) -> None:
         """Free the engine's world and the window; closing twice is fine."""
         self._free()
-        if self._window is not None:
-            self._window.close()
-            self._window = None
+        if self._display is not None:
+            self._display.close()
+            self._display = None
 
     def _free(self) -> None:
         """Free the engine's world; the contact listener must outlive the engine's use of it."""
@@ -247,30 +250,6 @@ class TrackWorld(ProceduralEnv):
             self._world.contactListener = None
         self.embodiment = self._advance = self._world = None
         self.over = True
-
-
-def bounded(
-    known: Sequence[TaskParameter], bounds: Mapping[str, Sequence[float]]
-) -> tuple[TaskParameter, ...]:
-    """The task parameters ``known`` with other bounds; a default outside moves to the nearest.
-
-    Raises:
-        ValueError: a name is not known, or a range is empty or not finite.
-    """
-    names = [parameter.name for parameter in known]
-    unknown = sorted(set(bounds) - set(names))
-    if unknown:
-        raise ValueError(f"task_bounds names {unknown}, but the task parameters are {names}")
-    parameters = []
-    for one in known:
-        low, high = (float(end) for end in bounds.get(one.name, (one.low, one.high)))
-        if not (np.isfinite([low, high]).all() and low < high):
-            raise ValueError(
-                f"task_bounds of {one.name} must be finite with low < high, but are ({low}, {high})"
-            )
-        default = min(max(one.default, low), high)
-        parameters.append(TaskParameter(one.name, low, high, default, one.unit, one.meaning))
-    return tuple(parameters)
 
 
 def _check(worlds: Sequence[TrackWorld], actions: np.ndarray) -> None:
