@@ -73,16 +73,17 @@ def creepers(arrays):
     sizes = (task.get(f"creepers_{name}") for name in ("width", "height", "spacing"))
     sizes = corridor.Creepers(*(0.0 if size is None else size for size in sizes))
     lengths = arrays["draw_value"][arrays["draw_purpose"] == "creeper_height"]
-    spots = corridor._as_the_reference(arrays["ceiling_y"], sizes)
+    spots = corridor._as_the_reference(arrays["ceiling_y"], sizes)[: len(lengths)]
+    x, top, least = np.reshape(spots, (-1, 3)).T
     recorded = arrays["creeper_rects"]
-    exact = []
-    for (x, top, least), length in zip(spots, lengths.tolist(), strict=False):
-        width, length = max(least, sizes.width), max(least, length)
-        if len(recorded) > len(spots):
-            exact += corridor._segments(x, width, top, length)
-        else:
-            exact.append((x, x + width, top - length, top))
-    np.testing.assert_allclose(np.reshape(exact, (-1, 4)), recorded, rtol=0, atol=1e-5)
+    exact = corridor._hung(
+        x,
+        np.maximum(least, sizes.width),
+        top,
+        np.maximum(least, lengths),
+        movable=len(recorded) > len(lengths),
+    )
+    np.testing.assert_allclose(exact, recorded, rtol=0, atol=1e-5)
     return exact
 
 

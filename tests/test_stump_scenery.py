@@ -148,8 +148,8 @@ def test_lidar_equals_the_ray_casts_of_the_engine(spacing, rotation):
 
 def test_lidar_by_hand():
     box = [(3.0, 0.0), (3.0, 1.0), (2.0, 1.0), (2.0, 0.0)]
-    ground = lidar.Edges.line(np.array([(-50.0, 0.0), (50.0, 0.0)]))
-    table = lidar.LidarTable(lidar.Edges.joined([ground, lidar.Edges.polygons([box])]))
+    edges = lidar.Edges().add_line(np.array([(-50.0, 0.0), (50.0, 0.0)]))
+    table = lidar.LidarTable(edges.add_polygons(np.array([box])))
     reach, angles = 160 / 30, 0.15 * np.arange(10)
     above, inside, below = lidar.scan(
         [table.window(x) for x in (0.0, 2.5, 0.0)], [0.0, 2.5, 0.0], [2.0, 0.5, -1.0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ from environments.box2d.engine import (
     VIEWPORT_W,
     body_angle,
     body_spin,
+    build_world,
+    create_body,
+    create_joint,
     joint_angle,
     joint_speed,
     set_motor_speed,
@@ -143,6 +147,60 @@ class BodyPlan:
             fixtures.append(fixture)
         return fixtures
 
+    @functools.cached_property
+    def places(self) -> list[Box2D.b2BodyDef]:
+        """One definition per part: where it starts."""
+        return [
+            Box2D.b2BodyDef(type=Box2D.b2_dynamicBody, position=(x, y), angle=angle)
+            for x, y, angle in self.facts["spawn_exact"][self.world]["body_position_angle"]
+        ]
+
+    @functools.cached_property
+    def _alone(self) -> tuple[Box2D.b2World, list[Box2D.b2Body]]:
+        """The parts in a world that nobody steps."""
+        world = build_world()
+        pairs = zip(self.places, self.fixtures, strict=True)
+        return world, [create_body(world, place, fixture) for place, fixture in pairs]
+
+    @functools.cached_property
+    def solids(self) -> list[tuple[list[tuple[float, float]], float, float]]:
+        """Per part its corners in its own frame, m, their largest distance from the centre of mass,
+        m, and its inertia about its origin, kg m². A circle has no corners.
+        """
+        solids = []
+        for part in self._alone[1]:
+            corners = [tuple(c) for c in getattr(part.fixtures[0].shape, "vertices", ())]
+            x, y = part.localCenter
+            radius = max((math.hypot(a - x, b - y) for a, b in corners), default=0.0)
+            solids.append((corners, radius, part.inertia))
+        return solids
+
+    @functools.cached_property
+    def joints(self) -> list[Box2D.b2JointDef]:
+        """One definition per joint. Its two bodies are other ones in every world."""
+        parts = self._alone[1]
+        definitions = []
+        for number, facts in enumerate(self.facts["joints"]):
+            anchors = self.facts["spawn_exact"][self.world]["joint_anchors"][number]
+            common = {key: tuple(value) for key, value in anchors.items()}
+            common |= {side: parts[facts[side]] for side in ("bodyA", "bodyB")}
+            if facts["type"] == "weld":
+                definitions.append(Box2D.b2WeldJointDef(**common))
+                continue
+            lower, upper = self.facts["joint_limits_exact"][number]
+            if facts["motor_enabled"]:
+                common |= {
+                    "enableMotor": True,
+                    "maxMotorTorque": self.torque or facts["max_torque"],
+                    "motorSpeed": facts["initial_motor_speed"],
+                }
+            definitions.append(
+                Box2D.b2RevoluteJointDef(
+                    enableLimit=True, lowerAngle=lower, upperAngle=upper, **common
+                )
+            )
+        return definitions
+
     @property
     def spawn_x(self) -> float:
         """Where the body is put, metres from the start of the track."""
@@ -181,58 +239,23 @@ class Embodiment:
     """
 
     def __init__(self, plan: BodyPlan, world: Box2D.b2World, contacts: Contacts):
-        facts = plan.facts
-        spawn = facts["spawn_exact"][plan.world]
         self.plan = plan
         self.parts: list[Box2D.b2Body] = []
         self.joints: list[Box2D.b2Joint] = []
-        for kind in facts["creation_order"]:
+        for kind in plan.facts["creation_order"]:
             if kind == "body":
-                self._add_part(world, spawn["body_position_angle"][len(self.parts)])
+                number = len(self.parts)
+                self.parts.append(create_body(world, plan.places[number], plan.fixtures[number]))
             else:
-                self._add_joint(world, spawn["joint_anchors"][len(self.joints)])
+                facts = plan.facts["joints"][len(self.joints)]
+                definition = plan.joints[len(self.joints)]
+                definition.bodyA = self.parts[facts["bodyA"]]
+                definition.bodyB = self.parts[facts["bodyB"]]
+                self.joints.append(create_joint(world, definition))
         self.contacts = contacts
         self.attached = [0.0] * len(plan.grips)
         world.contactListener = contacts
         self._cache_handles()
-
-    def _add_part(self, world: Box2D.b2World, place: list[float]) -> None:
-        x, y, angle = place
-        part = world.CreateDynamicBody(position=(x, y), angle=angle)
-        part.CreateFixture(self.plan.fixtures[len(self.parts)])
-        self.parts.append(part)
-
-    def _add_joint(self, world: Box2D.b2World, anchors: dict[str, list[float]]) -> None:
-        number = len(self.joints)
-        facts = self.plan.facts["joints"][number]
-        if facts["type"] == "weld":
-            self.joints.append(
-                world.CreateWeldJoint(
-                    bodyA=self.parts[facts["bodyA"]],
-                    bodyB=self.parts[facts["bodyB"]],
-                    **{key: tuple(value) for key, value in anchors.items()},
-                )
-            )
-            return
-        lower, upper = self.plan.facts["joint_limits_exact"][number]
-        motor = {}
-        if facts["motor_enabled"]:
-            motor = {
-                "enableMotor": True,
-                "maxMotorTorque": self.plan.torque or facts["max_torque"],
-                "motorSpeed": facts["initial_motor_speed"],
-            }
-        self.joints.append(
-            world.CreateRevoluteJoint(
-                bodyA=self.parts[facts["bodyA"]],
-                bodyB=self.parts[facts["bodyB"]],
-                enableLimit=True,
-                lowerAngle=lower,
-                upperAngle=upper,
-                **{key: tuple(value) for key, value in anchors.items()},
-                **motor,
-            )
-        )
 
     def _cache_handles(self) -> None:
         """Collect once what every step needs."""

@@ -15,6 +15,7 @@ import Box2D
 from environments.box2d.body import Embodiment
 from environments.box2d.contacts import Contacts
 from environments.box2d.corridor_bodies import Hold
+from environments.box2d.engine import create_joint
 
 GRIP_REACH = 0.06  # m, half the side of the box with which a grip is compared
 
@@ -44,7 +45,7 @@ class ParkourContacts(Contacts):
                 self.reached[part].append(other)
                 self.touching[part] = 1.0
             return
-        if other is not None and self.holds[other].creeper:
+        if other is not None and self.holds[other][1]:
             return
         self.count[part] += 1
         self.touching[part] = 1.0
@@ -61,7 +62,7 @@ class ParkourContacts(Contacts):
             if other in self.reached[part]:
                 self.drop(part, other)
             return
-        creeper = other is not None and self.holds[other].creeper
+        creeper = other is not None and self.holds[other][1]
         if not creeper:
             self.count[part] -= 1
         if self.quirks:
@@ -94,6 +95,8 @@ class Grips:
         contacts: what its grips touch.
         outline: the present box of a hold (left, right, bottom, top).
     """
+
+    _grasp = Box2D.b2RevoluteJointDef()  # filled in anew; kept because the binding leaks it
 
     def __init__(
         self,
@@ -132,9 +135,8 @@ class Grips:
                 and bottom <= y + GRIP_REACH
                 and y - GRIP_REACH <= top
             ):
-                self.joints[number] = self.world.CreateRevoluteJoint(
-                    bodyA=sensor, bodyB=self.contacts.holds[reached[0]].body, anchor=(x, y)
-                )
+                self._grasp.Initialize(sensor, self.contacts.holds[reached[0]][0], (x, y))
+                self.joints[number] = create_joint(self.world, self._grasp)
                 self.embodiment.attached[number] = 1.0
             else:
                 self.contacts.drop(part, reached[0])

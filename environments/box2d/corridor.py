@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Container
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -84,7 +85,7 @@ class Corridor:
         if (np.diff(self.x) <= 0).any():
             raise ValueError("x must rise from left to right")
 
-    @property
+    @cached_property
     def creeper_corners(self) -> np.ndarray:
         """Corners of the creepers (k, 4, 2), counter-clockwise from the lower left one."""
         left, right, bottom, top = self.creepers.T
@@ -162,22 +163,21 @@ def generate(
     """
     height = cppn.evaluate(vector).astype(np.float64) / scale
     start = np.array([TERRAIN_HEIGHT, TERRAIN_HEIGHT + CEILING / scale])
-    track = height + (start - height[0])
-    ground, ceiling = np.concatenate([np.tile(start, (START_PAD_STEPS, 1)), track]).T
-    ceiling = np.maximum(ceiling, ground + clearance / scale)
+    track = np.empty((len(TRACK_X), 2))
+    track[:START_PAD_STEPS] = start
+    track[START_PAD_STEPS:] = height + (start - height[0])
+    ground, ceiling = track.T
+    np.maximum(ceiling, ground + clearance / scale, out=ceiling)
     ceiling[:START_PAD_STEPS] = start[1]
     bottom = -LIMIT / scale
     water = bottom + max(MIN_LEVEL, water_level) * (float(ceiling.max()) - bottom)
-    place = _as_the_reference if quirks else _as_asked
-    spots = [] if creepers is None else place(ceiling, creepers)
-    rectangles = []
-    for x, top, least in spots:
-        length = max(least, rng.normal(creepers.length, CREEPER_STD))
-        width = max(least, creepers.width)
-        rectangles += (
-            _segments(x, width, top, length) if movable else [(x, x + width, top - length, top)]
-        )
-    return Corridor(TRACK_X, ground, ceiling, np.array(rectangles), water, movable)
+    rectangles = np.empty((0, 4))
+    if creepers is not None:
+        place = _as_the_reference if quirks else _as_asked
+        x, top, least = np.reshape(place(ceiling, creepers), (-1, 3)).T
+        length = np.maximum(least, rng.normal(creepers.length, CREEPER_STD, len(x)))
+        rectangles = _hung(x, np.maximum(least, creepers.width), top, length, movable)
+    return Corridor(TRACK_X, ground, ceiling, rectangles, water, movable)
 
 
 def _as_the_reference(ceiling: np.ndarray, creepers: Creepers) -> list[tuple[float, float, float]]:
@@ -185,15 +185,15 @@ def _as_the_reference(ceiling: np.ndarray, creepers: Creepers) -> list[tuple[flo
     spacing, width = max(MIN_SPACING, creepers.spacing), max(MIN_CREEPER, creepers.width)
     across = max(1, math.floor(width / TERRAIN_STEP))
     last = len(ceiling) - 1
+    heights, xs = ceiling.tolist(), TRACK_X.tolist()
     spots, gap = [], spacing
     for number in range(last):
-        x = float(TRACK_X[number])
         if gap >= spacing:
-            top = max(ceiling[number], ceiling[min(number + across, last)])
-            spots.append((x, float(top), MIN_CREEPER))
+            top = max(heights[number], heights[min(number + across, last)])
+            spots.append((xs[number], top, MIN_CREEPER))
             gap = 0.0
         else:
-            gap += x - float(TRACK_X[number - 1])
+            gap += xs[number] - xs[number - 1]
     return spots
 
 
@@ -209,12 +209,20 @@ def _as_asked(ceiling: np.ndarray, creepers: Creepers) -> list[tuple[float, floa
     return [(*spot, MIN_SPACING) for spot in zip(x.tolist(), top.tolist(), strict=True)]
 
 
-def _segments(
-    left: float, width: float, top: float, length: float
-) -> list[tuple[float, float, float, float]]:
-    """A movable creeper from the ceiling downwards: whole segments, then what is left of it."""
-    segments, count = [], math.ceil(length)
-    for number in range(count):
-        size = SEGMENT if number < count - 1 else max(MIN_CREEPER, length % SEGMENT)
-        segments.append((left, left + width, top - number - size, top - number))
-    return segments
+def _hung(
+    x: np.ndarray, width: np.ndarray, top: np.ndarray, length: np.ndarray, movable: bool
+) -> np.ndarray:
+    """Rectangles (k, 4) of creepers: left, right, bottom, top.
+
+    A movable creeper is cut, from the ceiling downwards, into whole segments and what is left.
+    """
+    if not movable:
+        return np.stack([x, x + width, top - length, top], axis=1)
+    segments = []
+    columns = (array.tolist() for array in (x, x + width, top, length))
+    for left, right, high, long in zip(*columns, strict=True):
+        count = math.ceil(long)
+        for number in range(count):
+            size = SEGMENT if number < count - 1 else max(MIN_CREEPER, long % SEGMENT)
+            segments.append((left, right, high - number - size, high - number))
+    return np.reshape(segments, (-1, 4))

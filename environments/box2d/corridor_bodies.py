@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 import Box2D
 import numpy as np
@@ -13,19 +12,14 @@ from environments.box2d.corridor import Corridor
 from environments.box2d.engine import Scenery, body_angle
 
 DENSITY = 5.0
+GROUPS = 8  # bodies for the ceiling: edges of one body are 3.7 m apart
 SAME_PLACE = 1e-4  # m; recorded corners are rounded
 SWING = 0.4 * math.pi  # rad, how far a segment turns against the one above
 
 
-class Hold(NamedTuple):
-    """What can be told apart by its tag, the negative number -1 - index: a body of the scenery.
-
-    ``creeper``: it is a sensor, which nothing stands on. ``box``: left, right, bottom, top.
-    """
-
-    body: Box2D.b2Body
-    creeper: bool
-    box: tuple[float, float, float, float]
+# What can be told apart by its tag, the negative number -1 - index: a body of the scenery, whether
+# it is a creeper, which nothing stands on, and the corners of its shape at first.
+Hold = tuple[Box2D.b2Body, bool, Sequence[Sequence[float]]]
 
 
 def build(
@@ -36,40 +30,50 @@ def build(
     Args:
         scenery: where to build.
         scene: what to build.
-        gripped: somebody may hold on to ceiling and creepers, so that each needs its own body.
+        gripped: somebody may hold on to ceiling and creepers.
 
     Returns:
         What the tags in the engine stand for, and the movable creepers if they are.
     """
     holds: list[Hold] = []
     movable = MovableCreepers(scenery.world) if scene.movable else None
+    # A grip no longer touches the body that it holds. Only what is out of its reach may share one.
+    apart = gripped or scene.movable
+    above, hung = ([scenery.new_body() for _ in range(GROUPS if apart else 0)] for _ in range(2))
+    common, add_edge, add_box = scenery.common, scenery.add_edge, scenery.add_box
     x = scene.x.tolist()
     ground, ceiling = (
         list(zip(x, line.tolist(), strict=True)) for line in (scene.ground, scene.ceiling)
     )
-    corners = scene.creeper_corners.tolist()
-    at = np.searchsorted(scene.x, scene.creepers[:, 0] + SAME_PLACE, side="right") - 1
-    hanging: dict[int, list[int]] = {}
-    for number, edge in enumerate(np.clip(at, 0, len(x) - 2).tolist()):
-        hanging.setdefault(edge, []).append(number)
+    hanging = _by_edge(scene)
     for edge in range(len(x) - 1):
-        scenery.add_edge(ground[edge], ground[edge + 1])
+        add_edge(ground[edge], ground[edge + 1], common)
         ends = ceiling[edge], ceiling[edge + 1]
-        body = scenery.new_body() if gripped else scenery.common
+        body = above[edge % GROUPS] if apart else common
         if gripped:
-            holds.append(Hold(body, False, box_around(ends)))
-        scenery.add_edge(*ends, body, -len(holds) if gripped else None)
-        for number in hanging.get(edge, ()):
-            outline = corners[number]
+            holds.append((body, False, ends))
+        add_edge(*ends, body, -len(holds) if gripped else None)
+        for number, corners in hanging.get(edge, ()):
             if movable is not None:
-                hung = movable.add(outline, body, -1 - len(holds))
-                holds.append(Hold(hung, True, box_around(outline)))
+                holds.append((movable.add(corners, body, -1 - len(holds)), True, corners))
                 continue
-            hung = scenery.new_body() if gripped else scenery.common
+            creeper = hung[number % GROUPS] if gripped else common
             if gripped or not holds:  # where nobody grips, all creepers share one tag
-                holds.append(Hold(hung, True, box_around(outline)))
-            scenery.add_box(outline, hung, -len(holds), sensor=True)
+                holds.append((creeper, True, corners))
+            add_box(corners, creeper, -len(holds), sensor=True)
     return holds, movable
+
+
+def _by_edge(scene: Corridor) -> dict[int, list[tuple[int, list[list[float]]]]]:
+    """Number and corners of the creepers that hang from each edge of the ceiling."""
+    at = np.searchsorted(scene.x, scene.creepers[:, 0] + SAME_PLACE, side="right") - 1
+    edges = np.clip(at, 0, len(scene.x) - 2).tolist()
+    hanging: dict[int, list[tuple[int, list[list[float]]]]] = {}
+    for number, (edge, corners) in enumerate(
+        zip(edges, scene.creeper_corners.tolist(), strict=True)
+    ):
+        hanging.setdefault(edge, []).append((number, corners))
+    return hanging
 
 
 def box_around(corners: Iterable[Sequence[float]]) -> tuple[float, float, float, float]:

@@ -61,54 +61,54 @@ LAYOUTS = {"down": Layout(1.5, 0.0), "up": Layout(2.3, 1.5), "full": Layout(np.p
 
 
 class Edges:
-    """Directed edges that rays may hit.
+    """Directed edges that rays may hit, gathered group by group.
 
-    Attributes:
-        start, end: (m, 2) float64, rounded to single precision as in the engine: the rays must meet
-            the same edges as the feet.
-        one_sided: (m,) bool, hit only from the right of their direction, as a counter-clockwise
-            polygon is from outside.
-        kind: (m,) TERRAIN, CREEPER or WATER.
+    They are rounded to single precision as in the engine: the rays must meet the same edges as the
+    feet.
     """
 
-    def __init__(self, start: np.ndarray, end: np.ndarray, one_sided: bool, kind: int = TERRAIN):
-        self.start, self.end = (np.asarray(a, np.float32).astype(np.float64) for a in (start, end))
-        self.one_sided = np.full(len(self.start), one_sided)
-        self.kind = np.full(len(self.start), float(kind))
+    def __init__(self) -> None:
+        self._groups: list[tuple[np.ndarray, np.ndarray, bool, int]] = []
 
-    @classmethod
-    def line(cls, vertices: np.ndarray) -> Edges:
-        """The edges between consecutive vertices (v, 2), hit from both sides."""
-        return cls(vertices[:-1], vertices[1:], False)
+    def add(self, start: np.ndarray, end: np.ndarray, one_sided: bool, kind: int) -> Edges:
+        """Add edges from ``start`` to ``end`` (m, 2) of a kind: TERRAIN, CREEPER or WATER.
 
-    @classmethod
-    def polygons(cls, corners: np.ndarray, kind: int = TERRAIN) -> Edges:
-        """The sides of convex polygons, counter-clockwise corners (k, n, 2)."""
-        corners = np.asarray(corners)
+        One-sided edges are hit only from the right of their direction, as those of a
+        counter-clockwise polygon are from outside.
+        """
+        self._groups.append((start, end, one_sided, kind))
+        return self
+
+    def add_line(self, vertices: np.ndarray, kind: int = TERRAIN) -> Edges:
+        """Add the edges between consecutive vertices (v, 2), hit from both sides."""
+        return self.add(vertices[:-1], vertices[1:], False, kind)
+
+    def add_polygons(self, corners: np.ndarray, kind: int = TERRAIN) -> Edges:
+        """Add the sides of convex polygons, counter-clockwise corners (k, n, 2)."""
         start, end = corners.reshape(-1, 2), np.roll(corners, -1, axis=1).reshape(-1, 2)
-        return cls(start, end, True, kind)
+        return self.add(start, end, True, kind)
 
-    @staticmethod
-    def joined(groups: Sequence[Edges]) -> Edges:
-        """All edges of several groups, in order."""
-        whole = Edges(np.empty((0, 2)), np.empty((0, 2)), False)
-        for name in vars(whole):
-            setattr(whole, name, np.concatenate([getattr(group, name) for group in groups]))
-        return whole
-
-    def columns(self, layout: Layout) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def columns(
+        self, layout: Layout, low: float = -np.inf, high: float = np.inf
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """A table's columns (rows, m) of the edges that a ray can hit, their left and right ends.
 
-        The columns are sorted by where the edges begin on the left.
+        The columns are sorted by where the edges begin on the left. Edges that lie wholly outside
+        of ``low`` to ``high`` are left out.
         """
-        along = self.end - self.start
+        start, end, one_sided, kind = self._gathered
+        if np.isfinite([low, high]).any():
+            near = (np.maximum(start[:, 0], end[:, 0]) >= low) & (
+                np.minimum(start[:, 0], end[:, 0]) <= high
+            )
+            start, end, one_sided, kind = (array[near] for array in (start, end, one_sided, kind))
+        along = end - start
         normal = np.stack([along[:, 1], -along[:, 0]], axis=1)
         facing = normal @ layout.rays.T  # negative: the ray enters, zero: it never meets the edge
-        hit = (facing != 0.0) & ((facing < 0.0) | ~self.one_sided[:, None])
+        hit = (facing != 0.0) & ((facing < 0.0) | ~one_sided)
         keep = hit.any(axis=1)
         start, end, along, normal, facing, hit, kind = (
-            array[keep]
-            for array in (self.start, self.end, along, normal, facing, hit, self.kind[:, None])
+            array[keep] for array in (start, end, along, normal, facing, hit, kind)
         )
         along = along / (along**2).sum(axis=1, keepdims=True)
         rate = np.divide(1.0, facing, out=np.full_like(facing, np.nan), where=hit)
@@ -118,22 +118,48 @@ class Edges:
         right = np.maximum(start[:, 0], end[:, 0])
         return np.ascontiguousarray(columns[order].T), left[order], right[order]
 
+    @cached_property
+    def _gathered(self) -> tuple[np.ndarray, ...]:
+        """Start (m, 2), end (m, 2), one-sided (m, 1) and kind (m, 1) of all edges."""
+        starts, ends, one_sided, kinds = zip(*self._groups, strict=True)
+        counts = [len(start) for start in starts]
+        start, end = (
+            np.concatenate(parts).astype(np.float32).astype(np.float64) for parts in (starts, ends)
+        )
+        return start, end, np.repeat(one_sided, counts)[:, None], np.repeat(kinds, counts)[:, None]
+
 
 class LidarTable:
-    """All edges of one terrain, sorted by where they start, ready for ``scan``."""
+    """The edges of one terrain, sorted by where they start, ready for ``scan``.
 
-    def __init__(self, edges: Edges, layout: Layout = LAYOUTS["down"]):
-        self.layout = layout
-        self.columns, left, right = edges.columns(layout)
+    Args:
+        edges: of the whole terrain.
+        layout: of the rays.
+        stretch: how much of the terrain is made ready at a time, metres to each side; when the rays
+            leave it, the next stretch is. Most episodes end long before the end of the track.
+    """
+
+    def __init__(
+        self, edges: Edges, layout: Layout = LAYOUTS["down"], stretch: float = float("inf")
+    ):
+        self.edges, self.layout, self.stretch = edges, layout, stretch
+        self._low = self._high = 0.0  # nothing is ready
+
+    def _prepare(self, x: float) -> None:
+        self._low, self._high = x - self.stretch, x + self.stretch
+        self.columns, left, right = self.edges.columns(self.layout, self._low, self._high)
         self._left = left.tolist()
         self._right = np.maximum.accumulate(right).tolist()
 
     def window(self, x: float) -> np.ndarray:
-        """The columns of all edges a ray from ``x`` could hit; at least one column."""
+        """The columns of all edges a ray from ``x`` could hit; at least one if there is any."""
         behind, ahead = self.layout.reach
-        first = min(bisect_left(self._right, x - behind - MARGIN), len(self._right) - 1)
-        last = bisect_right(self._left, x + ahead + MARGIN)
-        return self.columns[:, first : max(last, first + 1)]
+        low, high = x - behind - MARGIN, x + ahead + MARGIN
+        if low < self._low or high > self._high:
+            self._prepare(x)
+        first = min(bisect_left(self._right, low), len(self._right) - 1)
+        last = bisect_right(self._left, high)
+        return self.columns[:, max(first, 0) : max(last, first + 1)]
 
 
 def scan(windows: Sequence[np.ndarray], xs: Sequence[float], ys: Sequence[float]) -> np.ndarray:

@@ -145,6 +145,7 @@ class Parkour(TrackWorld):
     """
 
     finish_line = FINISH_LINE
+    stretch = 16.0
 
     def __init__(
         self,
@@ -221,14 +222,12 @@ class Parkour(TrackWorld):
         """
         over = np.flatnonzero(np.minimum(scene.ground[1:], scene.ground[:-1]) < scene.water)
         surface = np.stack([scene.x, np.full(len(scene.x), scene.water)], axis=1)
-        groups = [
-            lidar.Edges.line(np.stack([scene.x, scene.ground], axis=1)),
-            lidar.Edges.line(np.stack([scene.x, scene.ceiling], axis=1)),
-            lidar.Edges(surface[over + 1], surface[over], True, lidar.WATER),
-        ]
+        edges = lidar.Edges().add_line(np.stack([scene.x, scene.ground], axis=1))
+        edges.add_line(np.stack([scene.x, scene.ceiling], axis=1))
+        edges.add(surface[over + 1], surface[over], True, lidar.WATER)
         if not scene.movable:
-            groups.append(lidar.Edges.polygons(scene.creeper_corners, lidar.CREEPER))
-        return lidar.Edges.joined(groups)
+            edges.add_polygons(scene.creeper_corners, lidar.CREEPER)
+        return edges
 
     def _furnish(self, scenery: Scenery, scene: Corridor) -> None:
         climber = self.plan.kind == "climber"
@@ -251,11 +250,18 @@ class Parkour(TrackWorld):
             self._lift()
             action[len(self.plan.motors) :] = [1.0] * len(self.plan.grips)
             steps = HANGING_STEPS
+        moments = []
         for _ in range(steps):
-            self._move(action)
-            observation = self._observe([self])[0]
+            self._drive(action)
+            moments.append((self._within_reach(), self._x, self._y))
+        self._feel()
+        # Also what the rays met on the way counts: it is remembered.
+        rays, kinds = lidar.scan_kinds(*zip(*moments, strict=True))
+        for row, kind in zip(rays, kinds, strict=True):
+            self._see(row, kind)
         self._under = self._outside = 0
-        return observation
+        self.observation64 = np.concatenate([self._state, self.rays, self.surfaces])
+        return self.observation64.astype(np.float32)
 
     def _lift(self) -> None:
         """Move a climber up until its grips are at the ceiling."""
@@ -268,9 +274,10 @@ class Parkour(TrackWorld):
 
     def _outline(self, hold: int) -> tuple[float, float, float, float]:
         """The box with which a grip is compared."""
-        if self._movable is None or self.quirks or not self._holds[hold].creeper:
-            return self._holds[hold].box
-        return box_around(self._movable.corners_of(self._holds[hold].body))
+        body, creeper, corners = self._holds[hold]
+        if creeper and self._movable is not None and not self.quirks:
+            corners = self._movable.corners_of(body)
+        return box_around(corners)
 
     def creeper_corners(self) -> np.ndarray:
         """The present corners of all creepers or their segments, (k, 4, 2)."""
@@ -280,6 +287,17 @@ class Parkour(TrackWorld):
 
     def _move(self, action: list[float]) -> list[float]:
         """Motors, grips, engine and water; returns the effort of each entry of the action."""
+        efforts = self._drive(action)
+        self._feel()
+        return efforts
+
+    def _feel(self) -> None:
+        """Sense the body's own state."""
+        self._state = self.embodiment.sense()
+        self._state[HEAD_ENTRIES:HEAD_ENTRIES] = [float(self._submerged), float(self.dead)]
+
+    def _drive(self, action: list[float]) -> list[float]:
+        """The same without a look at the new state."""
         breath = {"under water": self._under, "outside water": self._outside}
         self.dead = self.dead or breath.get(self.plan.breath, 0) > self.breath_steps
         if self.dead:
@@ -292,11 +310,11 @@ class Parkour(TrackWorld):
             self._grips.hold()
         self._water.push()
         self._x, self._y = self.embodiment.place()
-        self._state = self.embodiment.sense()
-        under = self._y <= self.scene.water
-        if not self.dead:
-            self._under, self._outside = (self._under + 1, 0) if under else (0, self._outside + 1)
-        self._state[HEAD_ENTRIES:HEAD_ENTRIES] = [float(under), float(self.dead)]
+        self._submerged = self._y <= self.scene.water
+        if not self.dead and self._submerged:
+            self._under, self._outside = self._under + 1, 0
+        elif not self.dead:
+            self._under, self._outside = 0, self._outside + 1
         return efforts
 
     def _within_reach(self) -> np.ndarray:
@@ -304,8 +322,13 @@ class Parkour(TrackWorld):
         if self._movable is None:
             return fixed
         near = self._movable.near(self._x, lidar.RANGE)
-        moving = lidar.Edges.polygons(near, lidar.CREEPER).columns(self.layout)[0]
+        moving = lidar.Edges().add_polygons(near, lidar.CREEPER).columns(self.layout)[0]
         return np.concatenate([fixed, moving], axis=1)
+
+    def _see(self, rays: np.ndarray, kinds: np.ndarray) -> None:
+        """Take in one scan."""
+        missed = self.surfaces if self.quirks else 0.0
+        self.rays, self.surfaces = rays, np.where(kinds < 0, missed, SURFACE[kinds])
 
     @classmethod
     def _observe(cls, worlds: Sequence[Parkour]) -> np.ndarray:
@@ -313,9 +336,7 @@ class Parkour(TrackWorld):
         xs, ys = [world._x for world in worlds], [world._y for world in worlds]
         rays, kinds = lidar.scan_kinds([world._within_reach() for world in worlds], xs, ys)
         for world, row, kind in zip(worlds, rays, kinds, strict=True):
-            met = SURFACE[kind]
-            missed = world.surfaces if world.quirks else 0.0
-            world.rays, world.surfaces = row, np.where(kind < 0, missed, met)
+            world._see(row, kind)
         states, surfaces = [world._state for world in worlds], [w.surfaces for w in worlds]
         observations = np.concatenate([states, rays, surfaces], axis=1)
         for world, observation in zip(worlds, observations, strict=True):

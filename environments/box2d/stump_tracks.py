@@ -199,12 +199,11 @@ class StumpTracks(TrackWorld):
         )
 
     def _edges(self, scene: Terrain) -> lidar.Edges:
-        ground, stumps = lidar.Edges.line(scene.ground), lidar.Edges.polygons(scene.stumps)
-        return lidar.Edges.joined([ground, stumps])
+        return lidar.Edges().add_line(scene.ground).add_polygons(scene.stumps)
 
     def _furnish(self, scenery: Scenery, scene: Terrain) -> None:
         for stump in scene.stumps.tolist():
-            scenery.add_box(stump)
+            scenery.add_box(stump, scenery.common)
         scenery.add_line(scene.ground)
 
     def _listen(self) -> Contacts:

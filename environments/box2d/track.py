@@ -43,6 +43,7 @@ class TrackWorld(ProceduralEnv):
         "render_fps": FPS,
     }
     finish_line: ClassVar[float]  # m
+    stretch: ClassVar[float] = float("inf")  # m, see LidarTable
 
     def __init__(
         self,
@@ -97,7 +98,7 @@ class TrackWorld(ProceduralEnv):
         self._free()
         self.scene = scene
         self._run_on = run_on
-        self._table = lidar.LidarTable(self._edges(scene), self.layout)
+        self._table = lidar.LidarTable(self._edges(scene), self.layout, self.stretch)
         self._world = build_world()
         self._furnish(Scenery(self._world), scene)
         self.embodiment = Embodiment(self.plan, self._world, self._listen())

@@ -49,15 +49,24 @@ class FloatingPart:
     ends here, or None.
     """
 
-    def __init__(self, body: Box2D.b2Body, joint: Box2D.b2RevoluteJoint | None, level: float):
+    def __init__(
+        self,
+        body: Box2D.b2Body,
+        solid: tuple[list[Point], float, float],
+        joint: Box2D.b2RevoluteJoint | None,
+        level: float,
+    ):
         self.body = body.this
         self._vectors = body.linearVelocity, body.worldCenter  # kept: the handles point there
         self.velocity, self.centre = (vector.this for vector in self._vectors)
-        self.corners = [tuple(corner) for corner in body.fixtures[0].shape.vertices]
-        self.inertia = body.inertia
+        self.corners, self.radius, self.inertia = solid
         self.joint = None if joint is None else joint.this
         self.limits = (0.0, 0.0) if joint is None else (joint.lowerLimit, joint.upperLimit)
-        self.wet = min(y for _, y in self.outline()) <= level + SKIN
+        self.wet = not self.far_above(level) and min(y for _, y in self.outline()) <= level + SKIN
+
+    def far_above(self, level: float) -> bool:
+        """Whether no corner can be near the water, whatever the angle."""
+        return vector_y(self.centre) - self.radius > level + SKIN
 
     def outline(self) -> list[Point]:
         """The present corners, rounded to single precision as in the engine."""
@@ -77,9 +86,11 @@ class Water:
             if fact.get("motor_enabled")
         }
         self.parts = [
-            FloatingPart(part, driven.get(number), level)
-            for number, part in enumerate(embodiment.parts)
-            if number not in embodiment.plan.grips
+            FloatingPart(part, solid, driven.get(number), level)
+            for number, (part, solid) in enumerate(
+                zip(embodiment.parts, embodiment.plan.solids, strict=True)
+            )
+            if solid[0]  # grips are circles and never float
         ]
 
     def push(self) -> None:
@@ -89,6 +100,9 @@ class Water:
         """
         level = self.level
         for part in self.parts:
+            if part.far_above(level):
+                part.wet = False
+                continue
             outline = part.outline()
             heights = [y for _, y in outline]
             lowest = min(heights)
