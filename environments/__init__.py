@@ -1,6 +1,9 @@
-"""Procedural worlds and supervised tasks, found by name."""
+"""Procedural worlds and supervised tasks, found by name; the worlds' Gymnasium ids."""
+
+from gymnasium.envs.registration import register
 
 WORLDS = {
+    "bipedal_terrain": "environments.box2d.bipedal_terrain:BipedalTerrain",
     "hypercube": "environments.hypercube:Hypercube",
     "parkour": "environments.box2d.parkour:Parkour",
     "stump_tracks": "environments.box2d.stump_tracks:StumpTracks",
@@ -8,3 +11,22 @@ WORLDS = {
 TASKS = {
     "digits": "environments.supervised.digits:Digits",
 }
+
+# Version 0 keeps the quirks of the published worlds, version 1 mends them. Gymnasium's own wrapper
+# cuts the episodes, so that ``gymnasium.make(..., max_episode_steps=...)`` works as everywhere.
+_UNCUT = {"max_episode_steps": None}
+GYMNASIUM = {
+    "BipedalTerrain-v0": ("bipedal_terrain", 2000, _UNCUT),
+    "Hypercube-v0": ("hypercube", None, {}),
+    "Parkour-v0": ("parkour", 2000, _UNCUT),
+    "Parkour-v1": ("parkour", 2000, {**_UNCUT, "quirks": False}),
+    "StumpTracks-v0": ("stump_tracks", 2000, _UNCUT),
+    "StumpTracks-v1": ("stump_tracks", 2000, {**_UNCUT, "quirks": False}),
+}
+for _name, (_world, _steps, _options) in GYMNASIUM.items():
+    register(
+        f"lyceum/{_name}",
+        entry_point=WORLDS[_world],
+        max_episode_steps=_steps,
+        kwargs=dict(_options),
+    )

@@ -7,13 +7,9 @@ same numbers, bit for bit.
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
-import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
@@ -21,8 +17,6 @@ from gymnasium import spaces
 from gymnasium.envs.registration import load_env_creator
 
 from environments.base import ProceduralEnv
-
-JOIN_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -181,212 +175,21 @@ class LocalWorlds(VectorWorlds):
             raise RuntimeError("these worlds are closed; build new ones with make_worlds")
 
 
-class ProcessWorlds(VectorWorlds):
-    """Worlds in ``workers`` processes, several per process; arrays travel in shared memory.
-
-    A pipe to each worker carries only the command and the world numbers. Workers are spawned, so a
-    script that builds worlds needs the usual ``if __name__ == "__main__":`` guard.
-
-    Raises:
-        RuntimeError: a worker died, while starting or later; all others are stopped first.
-    """
-
-    def __init__(
-        self, entry_point: str, kwargs: Mapping[str, Any], num_envs: int, workers: int = 2
-    ):
-        if not 1 <= workers <= num_envs:
-            raise ValueError(f"workers must be between 1 and {num_envs}, but is {workers}")
-        world = load_env_creator(entry_point)(**kwargs)
-        self._describe(world, num_envs)
-        world.close()
-        context = multiprocessing.get_context("spawn")
-        shared = self._allocate(context)
-        self.shared = {name: _view(*entry) for name, entry in shared.items()}
-        self.owner = np.repeat(
-            np.arange(workers), [len(part) for part in np.array_split(np.arange(num_envs), workers)]
-        )
-        self.pipes: list[Connection] = []
-        self.processes: list[multiprocessing.process.BaseProcess] = []
-        self.closed = False
-        try:
-            for worker in range(workers):
-                mine = np.flatnonzero(self.owner == worker)
-                ours, theirs = context.Pipe()
-                process = context.Process(
-                    target=_work,
-                    args=(theirs, entry_point, dict(kwargs), int(mine[0]), len(mine), shared),
-                    daemon=True,  # an interpreter that exits without close() takes them along
-                )
-                self.pipes.append(ours)
-                process.start()
-                self.processes.append(process)
-                theirs.close()  # ours reports the end of the worker only if no copy stays here
-            self._collect(range(workers))
-        except BaseException:
-            self.close()
-            raise
-
-    def _allocate(self, context: Any) -> dict[str, tuple[Any, np.dtype, tuple[int, ...]]]:
-        """One shared buffer per array. They have no name on the file system, so none can leak."""
-        observation, action = self.observation_space, self.action_space
-        layout = {
-            "observations": (observation.dtype, observation.shape),
-            "actions": (action.dtype, action.shape),
-            "tasks": (np.dtype(np.float64), self.task_space.shape),
-            "seeds": (np.dtype(np.int64), ()),
-            "rewards": (np.dtype(np.float64), ()),
-            "terminated": (np.dtype(bool), ()),
-            "truncated": (np.dtype(bool), ()),
-            "success": (np.dtype(bool), ()),
-        }
-        shared = {}
-        for name, (dtype, shape) in layout.items():
-            shape = (self.num_envs, *shape)
-            size = max(1, int(np.prod(shape)) * dtype.itemsize)
-            shared[name] = (context.RawArray("b", size), dtype, shape)
-        return shared
-
-    def _reset(self, index: np.ndarray, tasks: np.ndarray, seeds: np.ndarray) -> np.ndarray:
-        self.shared["tasks"][index] = tasks
-        self.shared["seeds"][index] = seeds
-        self._order("reset", index)
-        return self.shared["observations"][index]
-
-    def _step(self, index: np.ndarray, actions: np.ndarray) -> StepResult:
-        self.shared["actions"][index] = actions
-        self._order("step", index)
-        names = ("observations", "rewards", "terminated", "truncated", "success")
-        return StepResult(*(self.shared[name][index] for name in names))
-
-    def _order(self, command: str, index: np.ndarray) -> None:
-        """Send a command to the owners of ``index`` and wait for all of them."""
-        if self.closed:
-            raise RuntimeError("these worlds are closed; build new ones with make_worlds")
-        owners = self.owner[index]
-        busy = np.unique(owners).tolist()
-        try:
-            for worker in busy:
-                try:
-                    self.pipes[worker].send((command, index[owners == worker]))
-                except OSError:
-                    raise self._death(worker) from None
-            failures = self._collect(busy)
-        except BaseException:
-            # An interrupted exchange leaves answers in the pipes: nothing can be trusted after it.
-            self.close()
-            raise
-        if failures:
-            # What a single process would have met first is what the caller hears about.
-            row = {world: row for row, world in enumerate(index.tolist())}
-            raise _rebuild(min(failures, key=lambda failure: row[failure[0]]))
-
-    def _collect(self, workers: Sequence[int] | range) -> list[tuple[int, str, str]]:
-        """Wait for one answer per worker and return the failures among them."""
-        answers = []
-        for worker in workers:
-            try:
-                answers.append(self.pipes[worker].recv())
-            except (EOFError, OSError):
-                raise self._death(worker) from None
-        return [answer for answer in answers if answer is not None]
-
-    def _death(self, worker: int) -> RuntimeError:
-        process = self.processes[worker]
-        process.join(JOIN_SECONDS)
-        mine = np.flatnonzero(self.owner == worker)
-        return RuntimeError(
-            f"worker {worker}, which steps worlds {mine[0]} to {mine[-1]}, died (exit code "
-            f"{process.exitcode}): it was killed, ran out of memory, or the starting script has "
-            'no `if __name__ == "__main__":` guard'
-        )
-
-    def close(self) -> None:
-        """Stop the workers; those that do not leave within seconds are killed."""
-        if self.closed:
-            return
-        self.closed = True
-        for pipe in self.pipes:
-            pipe.close()  # a worker leaves when its pipe ends
-        for process in self.processes:
-            process.join(JOIN_SECONDS)
-            if process.is_alive():
-                process.kill()
-                process.join()
-            process.close()
-
-
 def make_worlds(
     entry_point: str, kwargs: Mapping[str, Any], num_envs: int, workers: int = 1
 ) -> VectorWorlds:
-    """Build ``num_envs`` worlds of "module:Class"; in-process for one worker or one world.
+    """Build ``num_envs`` worlds of "module:Class".
 
-    Results do not depend on ``workers``; more workers than worlds are not started.
+    A class with a method ``batch(num_envs, **kwargs)`` steps all its worlds in one array, in this
+    process: that is faster than any number of processes. So is this process alone for one worker or
+    one world. Results do not depend on ``workers``; more workers than worlds are not started.
     """
+    create = load_env_creator(entry_point)
+    if hasattr(create, "batch"):
+        return create.batch(num_envs, **kwargs)
     if workers <= 1 or num_envs == 1:
         return LocalWorlds(entry_point, kwargs, num_envs)
+    # Imported here: the processes need the classes of this file.
+    from environments.processes import ProcessWorlds
+
     return ProcessWorlds(entry_point, kwargs, num_envs, min(workers, num_envs))
-
-
-def _view(buffer: Any, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
-    return np.frombuffer(buffer, dtype, int(np.prod(shape))).reshape(shape)
-
-
-def _work(
-    pipe: Connection, entry_point: str, kwargs: dict[str, Any], first: int, count: int, shared: Any
-) -> None:
-    """A worker: steps worlds ``first`` to ``first + count - 1`` until its pipe ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
-    arrays = {name: _view(*entry) for name, entry in shared.items()}
-    worlds = LocalWorlds(entry_point, kwargs, count)
-    commands: dict[str, Callable[..., tuple[int, str, str] | None]] = {
-        "reset": _work_reset,
-        "step": _work_step,
-    }
-    try:
-        pipe.send(None)
-        while True:
-            command, index = pipe.recv()
-            pipe.send(commands[command](worlds, arrays, index, first))
-    except (EOFError, OSError):
-        worlds.close()
-
-
-def _work_reset(
-    worlds: LocalWorlds, arrays: dict[str, np.ndarray], index: np.ndarray, first: int
-) -> tuple[int, str, str] | None:
-    for world in index:
-        one = np.array([world])
-        try:
-            arrays["observations"][one] = worlds.reset(
-                one - first, arrays["tasks"][one], arrays["seeds"][one]
-            )
-        except Exception as error:
-            return _failure(int(world), error)
-    return None
-
-
-def _work_step(
-    worlds: LocalWorlds, arrays: dict[str, np.ndarray], index: np.ndarray, first: int
-) -> tuple[int, str, str] | None:
-    try:
-        result = worlds.step(arrays["actions"][index], index - first)
-    except Exception as error:
-        return _failure(int(index[0]), error)
-    for name, values in vars(result).items():
-        arrays[name][index] = values
-    return None
-
-
-def _failure(world: int, error: Exception) -> tuple[int, str, str]:
-    """What crosses the pipe is text: an exception of a stranger's class may not unpickle."""
-    for kind in (ValueError, TypeError):
-        if isinstance(error, kind):
-            return world, kind.__name__, str(error)
-    return world, type(error).__name__, "".join(traceback.format_exception(error))
-
-
-def _rebuild(failure: tuple[int, str, str]) -> Exception:
-    world, kind, text = failure
-    if kind in ("ValueError", "TypeError"):
-        return {"ValueError": ValueError, "TypeError": TypeError}[kind](text)
-    return RuntimeError(f"world {world} raised {kind} in its worker:\n{text}")

@@ -8,7 +8,8 @@ import pytest
 from gymnasium import spaces
 
 from environments.base import ProceduralEnv, TaskParameter
-from environments.vector import LocalWorlds, ProcessWorlds, make_worlds
+from environments.processes import ProcessWorlds
+from environments.vector import LocalWorlds, VectorWorlds, make_worlds
 
 
 class Drift(ProceduralEnv):
@@ -200,8 +201,8 @@ def test_a_failing_world_is_named():
 def test_a_worker_that_dies_is_an_error_and_takes_the_others_along():
     worlds = make_worlds(ENTRY, {"fault": "die"}, 4, workers=2)
     pids = [process.pid for process in worlds.processes]
-    worlds.reset(np.arange(4), np.array([[0.9], [0.0], [0.0], [0.0]]), np.arange(4))
-    with pytest.raises(RuntimeError, match=r"worker 0, which steps worlds 0 to 1, died"):
+    worlds.reset(np.arange(4), np.array([[0.0], [0.0], [0.0], [0.9]]), np.arange(4))
+    with pytest.raises(RuntimeError, match=r"worker 1, which steps worlds 2 to 3, died"):
         worlds.step(np.zeros((4, 2)))
     assert not any(alive(pid) for pid in pids)
     with pytest.raises(RuntimeError, match="closed"):
@@ -211,7 +212,7 @@ def test_a_worker_that_dies_is_an_error_and_takes_the_others_along():
 def test_a_worker_killed_between_two_calls():
     with make_worlds(ENTRY, {}, 2, workers=2) as worlds:
         worlds.reset([0, 1], np.zeros((2, 1)), np.arange(2))
-        os.kill(worlds.processes[1].pid, signal.SIGKILL)
+        os.kill(worlds.processes[0].pid, signal.SIGKILL)
         with pytest.raises(RuntimeError, match="worker 1"):
             worlds.step(np.zeros((2, 2)))
 
@@ -232,6 +233,43 @@ def test_bad_arguments_raise_in_the_caller():
         make_worlds(ENTRY, {"colour": "red"}, 2, workers=2)
     with pytest.raises(ValueError, match="num_envs"):
         make_worlds(ENTRY, {}, 0)
+
+
+class Batch(VectorWorlds):
+    """Stands for worlds that live in one array."""
+
+    def __init__(self, num_envs, length):
+        self._describe(Drift(length), num_envs)
+
+    def _reset(self, index, tasks, seeds):
+        return np.zeros((len(index), 3), np.float32)
+
+    def _step(self, index, actions):
+        raise NotImplementedError("not asked for")
+
+    def close(self):
+        pass
+
+
+class Batched(Drift):
+    @classmethod
+    def batch(cls, num_envs, length=5):
+        return Batch(num_envs, length)
+
+
+def test_worlds_in_one_array_never_get_processes():
+    with make_worlds("tests.test_vector:Batched", {"length": 7}, 6, workers=4) as worlds:
+        assert isinstance(worlds, Batch) and worlds.num_envs == 6
+        assert worlds.reset([5], np.zeros((1, 1)), np.zeros(1)).shape == (1, 3)
+
+
+def test_this_process_takes_a_share_and_a_part_of_it_can_go_on_alone():
+    with make_worlds(ENTRY, {}, 5, workers=2) as worlds:
+        assert len(worlds.processes) == 1 and worlds.own.num_envs == 3
+        worlds.reset(np.arange(5), np.zeros((5, 1)), np.arange(5))
+        for index in ([0, 2], [4], [3, 1]):
+            observations = worlds.step(np.zeros((len(index), 2)), index).observations
+            np.testing.assert_array_equal(observations[:, 1], 1)
 
 
 def test_one_world_needs_no_process():
