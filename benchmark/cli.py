@@ -205,6 +205,68 @@ def leaderboard(
     publish(console, protocol, add, folder)
 
 
+@app.command()
+def play(
+    world: Annotated[
+        str, typer.Argument(help="A world (lyceum list worlds) or my_file.py:MyWorld.")
+    ],
+    task: Annotated[
+        list[str],
+        typer.Option(help="1.5,3 or stump_height=1.5; what is left out keeps its default."),
+    ] = [],  # noqa: B006 - typer copies it
+    body: Annotated[str | None, typer.Option(help="Which body the world gets.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the world and of random actions.")] = 0,
+    set_: Annotated[
+        list[str],
+        typer.Option("--set", help="Another argument of the world, name=value; repeatable."),
+    ] = [],  # noqa: B006 - typer copies it
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Stop after so many; default: when the episode ends.")
+    ] = None,
+    actions: Annotated[
+        str, typer.Option(help="random, zero, or hold: random, but a climber keeps its grips.")
+    ] = "random",
+    video: Annotated[Path | None, typer.Option(help="Write a video, .mp4 or .gif.")] = None,
+    frame: Annotated[Path | None, typer.Option(help="Write the last picture, .png.")] = None,
+    human: Annotated[bool, typer.Option("--human", help="Watch it in a window.")] = False,
+) -> None:
+    """Play one episode of a world, to look at a task or a body.
+
+    Random actions are held for ten steps each.
+
+    Example: lyceum play stump_tracks --task 1.5,3 --body spider --video spider.mp4
+    """
+    from benchmark.play import play as play_episode
+
+    play_episode(
+        console,
+        world,
+        tasks=task,
+        body=body,
+        seed=seed,
+        settings=set_,
+        steps=steps,
+        actions=actions,
+        video=video,
+        frame=frame,
+        human=human,
+    )
+
+
+@app.command()
+def gallery(
+    out: Annotated[Path, typer.Option(help="The picture to write, .png.")] = Path("gallery.png"),
+) -> None:
+    """Draw all bodies and typical tasks on one sheet.
+
+    Example: lyceum gallery --out gallery.png
+    """
+    from benchmark.gallery import write_gallery
+
+    tiles = write_gallery(out)
+    console.print(f"Written: {out} ({tiles} tiles)", highlight=False, soft_wrap=True)
+
+
 def main() -> None:
     """Run the command line; a user's mistake ends in one sentence and exit code 2."""
     try:

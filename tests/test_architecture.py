@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("benchmark", "environments", "students", "teachers")
 # What each folder may import besides the standard library and itself.
 ALLOWED = {
-    "environments": {"gymnasium", "numpy", "Box2D", "sklearn", "PIL"},
+    "environments": {"gymnasium", "numpy", "Box2D", "sklearn", "PIL", "pygame"},
     "teachers": {"numpy", "scipy", "sklearn", "torch", "gymnasium"},
     "students": {"numpy", "torch", "gymnasium"},
     "benchmark": {
@@ -40,6 +40,7 @@ ALLOWED = {
         "ray",
         "submitit",
         "imageio",
+        "PIL",
         "stable_baselines3",
     },
 }

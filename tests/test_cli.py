@@ -281,6 +281,7 @@ def test_check_fails_a_broken_teacher_and_a_hanging_one(tmp_path):
 
 def test_help_teaches_by_example(tmp_path):
     commands = ("new", "list", "run", "status", "compare", "plot", "check", "leaderboard")
+    commands += ("play", "gallery")
     for command in commands:
         code, out, _ = lyceum(command, "--help", cwd=tmp_path)
         assert code == 0

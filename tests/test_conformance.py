@@ -4,6 +4,7 @@ import pytest
 from gymnasium.envs.registration import load_env_creator
 
 from environments import TASKS, WORLDS
+from environments.box2d.body import BODIES
 from environments.check import check_environment, check_task
 from students import STUDENTS
 from students.check import check_student
@@ -13,7 +14,17 @@ from teachers.check import check_teacher
 # Arguments of worlds and tasks that protocols use beside the defaults.
 VARIANTS = {
     "digits": ({}, {"noise_rate": 0.4}, {"tail_ratio": 50.0}),
-    "stump_tracks": ({}, {"body": "classic_bipedal"}),
+    "stump_tracks": (
+        *({"body": body} for body in BODIES),
+        {"quirks": False},
+        {"obstacles": ("stumps", "sequence"), "task_bounds": {"stump_width": (0, 3)}},
+    ),
+    "parkour": (
+        *({"body": body} for body in BODIES),
+        {"quirks": False},
+        {"body": "climbing_profile_chimpanzee", "creepers": "movable"},
+        {"body": "fish", "creepers": "none"},
+    ),
     "hypercube": ({}, {"dimensions": 1}, {"dimensions": 2, "irrelevant": 6}),
 }
 

@@ -277,7 +277,7 @@ def test_rendered_frames_show_the_scene(body):
     assert colours > 100
     before = env.observation64.copy()
     assert np.array_equal(frame, env.render()) and np.array_equal(before, env.observation64)
-    for _ in range(5):
+    while not env.over and env.steps < 5:  # a climber begins with its shins on the ground
         env.step(env.action_space.high)
     assert (frame != env.render()).any()
 
