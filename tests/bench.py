@@ -8,110 +8,21 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import os
-import platform
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import gymnasium
 import numpy as np
 import torch
 from torch.nn import functional
 
 from benchmark.assemble import assemble
 from benchmark.protocol import Protocol
-from benchmark.provenance import provenance
 from benchmark.recorder import Recorder
-from benchmark.registry import TABLES
 from benchmark.strict_json import write_json_atomically
 from environments.supervised.digits import Digits
-from environments.vector import make_worlds
-
-WORLDS = 16
-
-
-def cpu_seconds(action: Callable[[], Any]) -> float:
-    """CPU seconds of one call, this process with its threads."""
-    start = time.process_time()
-    action()
-    return time.process_time() - start
-
-
-class BipedalSteps:
-    """Random actions in gymnasium's BipedalWalker-v3; resets are made but not timed."""
-
-    def __init__(self) -> None:
-        self.env = gymnasium.make("BipedalWalker-v3").unwrapped
-        self.rng = np.random.default_rng(0)
-        self.env.reset(seed=0)
-
-    def microseconds(self, steps: int) -> float:
-        """CPU microseconds per step."""
-        spent = 0.0
-        actions = self.rng.uniform(-1, 1, size=(steps, 4)).astype(np.float32)
-        for action in actions:
-            start = time.process_time()
-            *_, terminated, truncated, _ = self.env.step(action)
-            spent += time.process_time() - start
-            if terminated or truncated:
-                self.env.reset()
-        return spent / steps * 1e6
-
-
-class StumpSteps:
-    """Random actions in 16 StumpTracks worlds of one process; resets are not timed."""
-
-    def __init__(self, body: str) -> None:
-        self.worlds = make_worlds(TABLES["world"]["stump_tracks"], {"body": body}, WORLDS)
-        self.rng = np.random.default_rng(0)
-        self.reset(np.arange(WORLDS))
-
-    def reset(self, index: np.ndarray) -> None:
-        """Give each world of ``index`` a random task of the benchmark's space."""
-        space = self.worlds.task_space
-        tasks = self.rng.uniform(space.low, space.high, size=(len(index), len(space.low)))
-        self.worlds.reset(index, tasks, self.rng.integers(2**31, size=len(index)))
-
-    def microseconds(self, steps: int) -> float:
-        """CPU microseconds per environment step."""
-        spent = 0.0
-        for _ in range(steps // WORLDS):
-            actions = self.rng.uniform(-1, 1, size=(WORLDS, 4)).astype(np.float32)
-            start = time.process_time()
-            result = self.worlds.step(actions)
-            spent += time.process_time() - start
-            ended = np.flatnonzero(result.terminated | result.truncated)
-            if ended.size:
-                self.reset(ended)
-        return spent / (steps // WORLDS * WORLDS) * 1e6
-
-
-def stepping(rounds: int, steps: int) -> list[dict[str, Any]]:
-    """StumpTracks against gymnasium's BipedalWalker-v3, in interleaved rounds."""
-    contenders = {
-        "BipedalWalker-v3": BipedalSteps(),
-        "StumpTracks, classic_bipedal": StumpSteps("classic_bipedal"),
-        "StumpTracks, old_classic_bipedal": StumpSteps("old_classic_bipedal"),
-    }
-    best = dict.fromkeys(contenders, np.inf)
-    for _ in range(rounds):
-        for name, contender in contenders.items():
-            best[name] = min(best[name], contender.microseconds(steps))
-    base = best["BipedalWalker-v3"]
-    rows = [figure(f"{name}: steps per CPU second", 1e6 / us, "1/s") for name, us in best.items()]
-    for name in list(contenders)[1:]:
-        rows.append(
-            figure(
-                f"{name}: CPU time per step",
-                best[name] / base,
-                "ratio",
-                "gymnasium BipedalWalker-v3 in the same run",
-            )
-        )
-    return rows
+from tests.bench_worlds import cpu_seconds, figure, resetting, sharing, stepping
 
 
 def training(budget: int) -> list[dict[str, Any]]:
@@ -186,17 +97,6 @@ def supervised(rounds: int, presentations: int) -> list[dict[str, Any]]:
     return rows
 
 
-def figure(name: str, value: float, unit: str, compared_with: str | None = None) -> dict[str, Any]:
-    """One figure of the report."""
-    return {
-        "name": name,
-        "value": float(f"{value:.4g}"),
-        "unit": unit,
-        "compared_with": compared_with,
-        "machine": f"{provenance()['processor']}, {os.cpu_count()} cores, {platform.system()}",
-    }
-
-
 def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -205,7 +105,8 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     scale = 1 if arguments.quick else 4
-    rows = stepping(rounds=2 * scale, steps=2000)
+    rows = stepping(rounds=2 * scale, steps=2000) + resetting(rounds=2 * scale, resets=40)
+    rows += sharing(rounds=2 * scale, steps=6400)
     rows += training(budget=8192 * scale)
     rows += supervised(rounds=2 * scale, presentations=15360)
     for row in rows:
