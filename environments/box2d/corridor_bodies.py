@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import Box2D
 import numpy as np
 
 from environments.box2d.corridor import Corridor
-from environments.box2d.engine import Scenery, body_angle
+from environments.box2d.engine import Scenery, body_angle, create_fixture, set_edge, set_tag
 
 DENSITY = 5.0
 GROUPS = 8  # bodies for the ceiling: edges of one body are 3.7 m apart
@@ -40,19 +42,23 @@ def build(
     # A grip no longer touches the body that it holds. Only what is out of its reach may share one.
     apart = gripped or scene.movable
     above, hung = ([scenery.new_body() for _ in range(GROUPS if apart else 0)] for _ in range(2))
-    common, add_edge, add_box = scenery.common, scenery.add_edge, scenery.add_box
+    common, edge_shape, of_edge = scenery.common, scenery.edge, scenery.of_edge
     x = scene.x.tolist()
     ground, ceiling = (
         list(zip(x, line.tolist(), strict=True)) for line in (scene.ground, scene.ceiling)
     )
-    hanging = _by_edge(scene)
+    hanging = _by_edge(scene, x)
     for edge in range(len(x) - 1):
-        add_edge(ground[edge], ground[edge + 1], common)
+        # What ``scenery.add_edge`` does, in place: these 438 edges are most of a reset.
+        set_edge(edge_shape, ground[edge], ground[edge + 1])
+        create_fixture(common, of_edge)
         ends = ceiling[edge], ceiling[edge + 1]
         body = above[edge % GROUPS] if apart else common
+        set_edge(edge_shape, *ends)
+        fixture = create_fixture(body, of_edge)
         if gripped:
             holds.append((body, False, ends))
-        add_edge(*ends, body, -len(holds) if gripped else None)
+            set_tag(fixture, -len(holds))
         for number, corners in hanging.get(edge, ()):
             if movable is not None:
                 holds.append((movable.add(corners, body, -1 - len(holds)), True, corners))
@@ -60,18 +66,17 @@ def build(
             creeper = hung[number % GROUPS] if gripped else common
             if gripped or not holds:  # where nobody grips, all creepers share one tag
                 holds.append((creeper, True, corners))
-            add_box(corners, creeper, -len(holds), sensor=True)
+            scenery.add_box(corners, creeper, -len(holds), sensor=True)
     return holds, movable
 
 
-def _by_edge(scene: Corridor) -> dict[int, list[tuple[int, list[list[float]]]]]:
+def _by_edge(scene: Corridor, x: list[float]) -> dict[int, list[tuple[int, list[Any]]]]:
     """Number and corners of the creepers that hang from each edge of the ceiling."""
-    at = np.searchsorted(scene.x, scene.creepers[:, 0] + SAME_PLACE, side="right") - 1
-    edges = np.clip(at, 0, len(scene.x) - 2).tolist()
-    hanging: dict[int, list[tuple[int, list[list[float]]]]] = {}
-    for number, (edge, corners) in enumerate(
-        zip(edges, scene.creeper_corners.tolist(), strict=True)
-    ):
+    hanging: dict[int, list[tuple[int, list[Any]]]] = {}
+    last = len(x) - 2
+    for number, (left, right, bottom, top) in enumerate(scene.creepers.tolist()):
+        edge = min(max(bisect_right(x, left + SAME_PLACE) - 1, 0), last)
+        corners = [(left, bottom), (right, bottom), (right, top), (left, top)]
         hanging.setdefault(edge, []).append((number, corners))
     return hanging
 

@@ -52,12 +52,12 @@ apply_force = Box2D._Box2D.b2Body_ApplyForceToCenter
 apply_torque = Box2D._Box2D.b2Body_ApplyTorque
 create_joint = Box2D._Box2D.b2World___CreateJoint
 _create_body = Box2D._Box2D.b2World___CreateBody
-_create_fixture = Box2D._Box2D.b2Body___CreateFixture
-_set_tag = Box2D._Box2D.b2Fixture___SetUserData
+create_fixture = Box2D._Box2D.b2Body___CreateFixture
+set_tag = Box2D._Box2D.b2Fixture___SetUserData
 _set_vertex = Box2D._Box2D.b2PolygonShape_set_vertex
 _set_vertex_count = Box2D._Box2D.b2PolygonShape_vertexCount_set
 _finish_polygon = Box2D._Box2D.b2PolygonShape___set_vertices_internal
-_set_edge = Box2D._Box2D.b2EdgeShape___Set
+set_edge = Box2D._Box2D.b2EdgeShape___Set
 
 
 def build_world() -> Box2D.b2World:
@@ -70,7 +70,7 @@ def create_body(
 ) -> Box2D.b2Body:
     """A body with one fixture. The binding's own way reads keywords and takes thrice as long."""
     body = _create_body(world, place)
-    _create_fixture(body, fixture)
+    create_fixture(body, fixture)
     return body
 
 
@@ -83,10 +83,10 @@ class Scenery:
     """
 
     _place = Box2D.b2BodyDef()
-    _edge, _box = Box2D.b2EdgeShape(), Box2D.b2PolygonShape(box=(1.0, 1.0))
-    _of_edge, _of_box, _of_sensor = (
+    edge, _box = Box2D.b2EdgeShape(), Box2D.b2PolygonShape(box=(1.0, 1.0))
+    of_edge, _of_box, _of_sensor = (
         Box2D.b2FixtureDef(shape=shape, friction=TERRAIN_FRICTION, categoryBits=TERRAIN_CATEGORY)
-        for shape in (_edge, _box, _box)
+        for shape in (edge, _box, _box)
     )
     _of_sensor.isSensor = True
 
@@ -106,11 +106,11 @@ class Scenery:
         tag: int | None = None,
     ) -> None:
         """Add a line segment without ghost vertices; ``tag`` is its fixture's user data."""
-        _set_edge(self._edge, start, end)
+        set_edge(self.edge, start, end)
         if tag is None:
-            _create_fixture(body, self._of_edge)
+            create_fixture(body, self.of_edge)
         else:
-            _set_tag(_create_fixture(body, self._of_edge), tag)
+            set_tag(create_fixture(body, self.of_edge), tag)
 
     def add_box(
         self,
@@ -127,9 +127,9 @@ class Scenery:
         _set_vertex_count(box, 4)  # the engine may have dropped a corner of the box before
         _finish_polygon(box)
         kind = self._of_sensor if sensor else self._of_box
-        created = _create_fixture(body, kind)
+        created = create_fixture(body, kind)
         if tag is not None:
-            _set_tag(created, tag)
+            set_tag(created, tag)
 
     def add_line(self, vertices: np.ndarray) -> None:
         """Add one edge per pair of consecutive vertices (v, 2)."""

@@ -27,6 +27,7 @@ MARGIN = 1e-9  # share of an edge; closes the gap that rounding leaves between t
 # What an edge belongs to. Of two hits at one distance the smaller number counts.
 TERRAIN, CREEPER, WATER = 0, 1, 2
 KIND_BITS = 3
+QUARTER_TURN = np.array([1.0, -1.0])  # to the right, of a vector whose numbers are swapped
 
 # Rows of a table: where an edge starts, its normal, its direction over its squared length, then per
 # ray 1 / (normal · ray) and (scaled direction · ray), and last what the edge belongs to.
@@ -103,20 +104,20 @@ class Edges:
             )
             start, end, one_sided, kind = (array[near] for array in (start, end, one_sided, kind))
         along = end - start
-        normal = np.stack([along[:, 1], -along[:, 0]], axis=1)
+        normal = along[:, ::-1] * QUARTER_TURN
         facing = normal @ layout.rays.T  # negative: the ray enters, zero: it never meets the edge
-        hit = (facing != 0.0) & ((facing < 0.0) | ~one_sided)
-        keep = hit.any(axis=1)
-        start, end, along, normal, facing, hit, kind = (
-            array[keep] for array in (start, end, along, normal, facing, hit, kind)
-        )
-        along = along / (along**2).sum(axis=1, keepdims=True)
-        rate = np.divide(1.0, facing, out=np.full_like(facing, np.nan), where=hit)
+        hit = (facing < 0.0) | ((facing > 0.0) & ~one_sided)
         left = np.minimum(start[:, 0], end[:, 0])
-        order = np.argsort(left, kind="stable")
-        columns = np.concatenate([start, normal, along, rate, along @ layout.rays.T, kind], axis=1)
+        kept = np.flatnonzero(hit.any(axis=1))
+        kept = kept[np.argsort(left[kept], kind="stable")]
+        start, end, along, facing, hit = (array[kept] for array in (start, end, along, facing, hit))
+        along /= (along**2).sum(axis=1, keepdims=True)
+        rate = np.divide(1.0, facing, out=np.full_like(facing, np.nan), where=hit)
+        columns = np.concatenate(
+            [start, normal[kept], along, rate, along @ layout.rays.T, kind[kept]], axis=1
+        )
         right = np.maximum(start[:, 0], end[:, 0])
-        return np.ascontiguousarray(columns[order].T), left[order], right[order]
+        return np.ascontiguousarray(columns.T), left[kept], right
 
     @cached_property
     def _gathered(self) -> tuple[np.ndarray, ...]:
