@@ -11,13 +11,13 @@ the same loop serves this world and the real ones.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 from gymnasium import spaces
 
 from environments.base import ProceduralEnv, TaskParameter
+from environments.vector import StepResult, VectorWorlds
 
 MASTERED = 0.75
 PIXELS = 200
@@ -103,12 +103,9 @@ class Hypercube(ProceduralEnv):
         return self.task.copy(), answer, True, False, {"success": answer > MASTERED}
 
     @classmethod
-    def step_many(
-        cls, worlds: Sequence[Hypercube], actions: np.ndarray
-    ) -> list[tuple[np.ndarray, float, bool, bool, dict[str, Any]]]:
-        """Step several worlds; actions (k, 1) are turned into numbers in one go."""
-        answers = np.asarray(actions, dtype=np.float64).tolist()
-        return [world.step(answer) for world, answer in zip(worlds, answers, strict=True)]
+    def batch(cls, num_envs: int, **options: Any) -> HypercubeBatch:
+        """``num_envs`` of these worlds in one array."""
+        return HypercubeBatch(cls(**options), num_envs)
 
     def render(self) -> np.ndarray | None:
         """Draw the task as a dot in the plane of the first two coordinates, (200, 200, 3) uint8."""
@@ -121,3 +118,49 @@ class Hypercube(ProceduralEnv):
         dot = (columns - x) ** 2 + (1 - rows - y) ** 2 < 0.03**2
         image[dot] = 90 + round(165 * self.answer)
         return image
+
+
+class HypercubeBatch(VectorWorlds):
+    """Many worlds like ``world`` in one array: a step is nothing but a few comparisons."""
+
+    def __init__(self, world: Hypercube, num_envs: int):
+        if num_envs < 1:
+            raise ValueError(f"num_envs must be at least 1, but is {num_envs}")
+        self._describe(world, num_envs)
+        self.tasks = np.zeros((num_envs, *self.task_space.shape))
+        self.open = np.zeros(num_envs, dtype=bool)
+        self.closed = False
+
+    def _reset(self, index: np.ndarray, tasks: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+        self._check_open()
+        inside = (tasks >= self.task_space.low) & (tasks <= self.task_space.high)
+        if not inside.all():
+            wrong = int(np.argmin(inside.all(axis=1)))
+            raise ValueError(
+                f"task {tasks[wrong].tolist()} is outside the task space: expected "
+                f"{tasks.shape[1]} numbers between 0 and 1"
+            )
+        self.tasks[index], self.open[index] = tasks, True
+        return tasks.copy()
+
+    def _step(self, index: np.ndarray, actions: np.ndarray) -> StepResult:
+        self._check_open()
+        answers = actions[:, 0]
+        if not self.open[index].all():
+            raise RuntimeError("Hypercube.step() needs reset() first: an episode has one step")
+        if not ((answers >= 0.0) & (answers <= 1.0)).all():
+            raise ValueError(
+                f"an answer is a competence between 0 and 1, but is {answers.tolist()}"
+            )
+        self.open[index] = False
+        count = len(index)
+        ended, cut = np.ones(count, dtype=bool), np.zeros(count, dtype=bool)
+        return StepResult(self.tasks[index], answers.copy(), ended, cut, answers > MASTERED)
+
+    def close(self) -> None:
+        """There is nothing to free."""
+        self.closed = True
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise RuntimeError("these worlds are closed; build new ones with make_worlds")
