@@ -127,7 +127,8 @@ class Grips:
             if not reached or not self.armed[number] or self.joints[number] is not None:
                 continue
             sensor = self.embodiment.parts[part]
-            x, y = sensor.worldCenter
+            centre = sensor.worldCenter
+            x, y = centre.x, centre.y
             left, right, bottom, top = self.outline(reached[0])
             if (
                 left <= x + GRIP_REACH

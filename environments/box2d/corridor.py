@@ -79,18 +79,16 @@ class Corridor:
             raise ValueError(f"creepers need four numbers each, but are {self.creepers.shape}")
         if (self.creepers[:, 1::2] <= self.creepers[:, ::2]).any():
             raise ValueError("a creeper's right and top must lie beyond its left and bottom")
-        arrays = (self.x, self.ground, self.ceiling, self.creepers, [self.water])
-        if not all(np.isfinite(array).all() for array in arrays):
+        arrays = (self.x, self.ground, self.ceiling, self.creepers)
+        if not math.isfinite(sum(float(array.sum()) for array in arrays) + self.water):
             raise ValueError("a corridor must be finite, but holds NaN or infinity")
-        if (np.diff(self.x) <= 0).any():
+        if (self.x[1:] <= self.x[:-1]).any():
             raise ValueError("x must rise from left to right")
 
     @cached_property
     def creeper_corners(self) -> np.ndarray:
         """Corners of the creepers (k, 4, 2), counter-clockwise from the lower left one."""
-        left, right, bottom, top = self.creepers.T
-        corners = [(left, bottom), (right, bottom), (right, top), (left, top)]
-        return np.stack([np.stack(corner, axis=1) for corner in corners], axis=1)
+        return self.creepers[:, [0, 2, 1, 2, 1, 3, 0, 3]].reshape(-1, 4, 2)
 
 
 @dataclass(frozen=True)

@@ -269,8 +269,8 @@ class Parkour(TrackWorld):
         height = float(self.scene.ceiling[0])
         rise = height - parts[grips[-1]].position.y
         for number, part in enumerate(parts):
-            x, y = part.position
-            part.position = (x, height if number in grips else y + rise)
+            place = part.position
+            part.position = (place.x, height if number in grips else place.y + rise)
 
     def _outline(self, hold: int) -> tuple[float, float, float, float]:
         """The box with which a grip is compared."""
