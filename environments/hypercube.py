@@ -11,6 +11,7 @@ the same loop serves this world and the real ones.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -34,8 +35,8 @@ class Hypercube(ProceduralEnv):
     ``Box(0, 1, (1,), float64)``: the competence at the task, as a share of full competence.
 
     ## Observation Space
-    ``Box(0, 1, (dimensions + irrelevant,), float64)``: the task vector. float64, so that a point
-    lies in the same cube for the teacher and for the student.
+    ``Box(low, high, (dimensions + irrelevant,), float64)``: the task vector. float64, so that a
+    point lies in the same cube for the teacher and for the student.
 
     ## Rewards
     The answer, between 0 and 1.
@@ -49,10 +50,16 @@ class Hypercube(ProceduralEnv):
     ## Arguments
     * ``dimensions`` (>= 1, default 2): parameters that matter.
     * ``irrelevant`` (>= 0, default 0): further parameters that mean nothing.
+    * ``low`` (<= 0), ``high`` (>= 1): bounds of the parameters that matter. The student decides
+      what tasks beyond the unit cube are worth: see ``domain`` of the synthetic student.
+    * ``rugged``: None, or per parameter that matters a permutation of 0 ... k-1: its range is cut
+      into k stretches, and a task in stretch j is shown and scored as the one at the same place of
+      stretch ``rugged[parameter][j]``. Difficulty then jumps from stretch to stretch (the "rugged
+      difficulty landscape" of TeachMyAgent, https://arxiv.org/abs/2103.09815).
     * ``render_mode``: None or "rgb_array" (the first two dimensions, brighter for a better answer).
 
     ## Version History
-    * v1: first version.
+    * v0: first version (``version = 1`` of the first protocols).
 
     Raises:
         ValueError: an argument outside its range, a task outside the cube, an answer outside
@@ -62,23 +69,36 @@ class Hypercube(ProceduralEnv):
 
     metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 1}
 
-    def __init__(self, dimensions: int = 2, irrelevant: int = 0, render_mode: str | None = None):
+    def __init__(
+        self,
+        dimensions: int = 2,
+        irrelevant: int = 0,
+        render_mode: str | None = None,
+        *,
+        low: float = 0.0,
+        high: float = 1.0,
+        rugged: Sequence[Sequence[int]] | None = None,
+    ):
         if dimensions < 1 or irrelevant < 0:
             raise ValueError(
                 "Hypercube expects dimensions >= 1 and irrelevant >= 0, "
                 f"but got {dimensions} and {irrelevant}"
             )
+        if not -np.inf < low <= 0.0 < 1.0 <= high < np.inf:
+            raise ValueError(f"Hypercube expects low <= 0 and high >= 1, but got {low} and {high}")
+        self.moved = _moves(rugged, dimensions)
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise ValueError(f"render_mode must be None or 'rgb_array', but is {render_mode!r}")
         self.render_mode = render_mode
         self.task_parameters = tuple(
-            TaskParameter(f"x{i}", 0.0, 1.0, 0.0, "", f"coordinate {i}: harder upwards")
+            TaskParameter(f"x{i}", low, high, 0.0, "", f"coordinate {i}: harder upwards")
             for i in range(dimensions)
         ) + tuple(
             TaskParameter(f"irrelevant{i}", 0.0, 1.0, 0.0, "", "changes nothing")
             for i in range(irrelevant)
         )
-        self.observation_space = spaces.Box(0.0, 1.0, (dimensions + irrelevant,), np.float64)
+        bounds = self.task_space.low, self.task_space.high
+        self.observation_space = spaces.Box(*bounds, dtype=np.float64)
         self.action_space = spaces.Box(0.0, 1.0, (1,), np.float64)
         self.task: np.ndarray | None = None
         self.answer = 0.0
@@ -90,7 +110,7 @@ class Hypercube(ProceduralEnv):
         """Show the task ``options["task"]`` (the origin without one)."""
         self.task = self.begin(seed, options)
         self.answer, self.open = 0.0, True
-        return self.task.copy(), {}
+        return self.shown(self.task[None])[0], {}
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Score the answer ``action`` (1,) and end the episode."""
@@ -100,7 +120,20 @@ class Hypercube(ProceduralEnv):
         if not 0.0 <= answer <= 1.0:
             raise ValueError(f"an answer is a competence between 0 and 1, but is {answer}")
         self.answer, self.open = answer, False
-        return self.task.copy(), answer, True, False, {"success": answer > MASTERED}
+        return self.shown(self.task[None])[0], answer, True, False, {"success": answer > MASTERED}
+
+    def shown(self, tasks: np.ndarray) -> np.ndarray:
+        """What the student sees of tasks (n, size): a copy, its stretches moved if rugged."""
+        if self.moved is None:
+            return tasks.copy()
+        count, size = self.moved.shape
+        low, high = self.task_space.low[:count], self.task_space.high[:count]
+        place = (tasks[:, :count] - low) / (high - low) * size
+        stretch = np.minimum(place.astype(np.int64), size - 1)
+        moved = self.moved[np.arange(count), stretch] + (place - stretch)
+        seen = tasks.copy()
+        seen[:, :count] = np.clip(low + moved / size * (high - low), low, high)
+        return seen
 
     @classmethod
     def batch(cls, num_envs: int, **options: Any) -> HypercubeBatch:
@@ -113,11 +146,27 @@ class Hypercube(ProceduralEnv):
             return None
         image = np.full((PIXELS, PIXELS, 3), 40, dtype=np.uint8)
         point = self.default_task if self.task is None else self.task
+        space = self.task_space
+        point = (point - space.low) / (space.high - space.low)
         x, y = point[0], (point[1] if len(point) > 1 else 0.5)
         rows, columns = np.mgrid[0:PIXELS, 0:PIXELS] / (PIXELS - 1)
         dot = (columns - x) ** 2 + (1 - rows - y) ** 2 < 0.03**2
         image[dot] = 90 + round(165 * self.answer)
         return image
+
+
+def _moves(rugged: Sequence[Sequence[int]] | None, dimensions: int) -> np.ndarray | None:
+    """The permutations as an array (dimensions, stretches)."""
+    if rugged is None:
+        return None
+    rows = [list(row) for row in rugged]
+    size = len(rows[0]) if rows else 0
+    if len(rows) != dimensions or any(sorted(row) != list(range(size)) for row in rows):
+        raise ValueError(
+            f"rugged must hold {dimensions} permutations of 0 to k-1, all of one length k, "
+            f"but is {rugged!r}"
+        )
+    return np.array(rows)
 
 
 class HypercubeBatch(VectorWorlds):
@@ -127,7 +176,7 @@ class HypercubeBatch(VectorWorlds):
         if num_envs < 1:
             raise ValueError(f"num_envs must be at least 1, but is {num_envs}")
         self._describe(world, num_envs)
-        self.tasks = np.zeros((num_envs, *self.task_space.shape))
+        self.world, self.seen = world, np.zeros((num_envs, *self.task_space.shape))
         self.open = np.zeros(num_envs, dtype=bool)
         self.closed = False
 
@@ -137,11 +186,11 @@ class HypercubeBatch(VectorWorlds):
         if not inside.all():
             wrong = int(np.argmin(inside.all(axis=1)))
             raise ValueError(
-                f"task {tasks[wrong].tolist()} is outside the task space: expected "
-                f"{tasks.shape[1]} numbers between 0 and 1"
+                f"task {tasks[wrong].tolist()} is outside the task space: expected numbers between "
+                f"{self.task_space.low.tolist()} and {self.task_space.high.tolist()}"
             )
-        self.tasks[index], self.open[index] = tasks, True
-        return tasks.copy()
+        self.seen[index], self.open[index] = self.world.shown(tasks), True
+        return self.seen[index]
 
     def _step(self, index: np.ndarray, actions: np.ndarray) -> StepResult:
         self._check_open()
@@ -155,7 +204,7 @@ class HypercubeBatch(VectorWorlds):
         self.open[index] = False
         count = len(index)
         ended, cut = np.ones(count, dtype=bool), np.zeros(count, dtype=bool)
-        return StepResult(self.tasks[index], answers.copy(), ended, cut, answers > MASTERED)
+        return StepResult(self.seen[index], answers.copy(), ended, cut, answers > MASTERED)
 
     def close(self) -> None:
         """There is nothing to free."""

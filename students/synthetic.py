@@ -10,7 +10,7 @@ Departures from the paper: the competence of the cubes lives in the student, not
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,10 @@ class SyntheticStudent(Student):
         relevant: how many leading dimensions matter; None means all.
         max_competence: episodes until a cube is fully mastered, >= 1.
         unlock: share of ``max_competence`` that opens the neighbours above, in (0, 1].
+        domain: the stretch of every coordinate that is cut into cubes; below it tasks are trivial
+            (the lowest cube), above it nobody can learn them. None: the observation space's.
+        forget_every: episodes after which the student is a new one, again and again, >= 1; None:
+            never.
 
     Raises:
         ValueError: a space or an argument that does not fit; observations outside their space.
@@ -57,8 +61,11 @@ class SyntheticStudent(Student):
         relevant: int | None = None,
         max_competence: int = 100,
         unlock: float = 0.75,
+        domain: Sequence[float] | None = None,
+        forget_every: int | None = None,
     ):
         dimensions = _check_spaces(observation_space, action_space)
+        _check_extras(domain, forget_every)
         relevant = dimensions if relevant is None else relevant
         facts = {
             f"relevant must be between 1 and {dimensions}": 1 <= relevant <= dimensions,
@@ -77,13 +84,17 @@ class SyntheticStudent(Student):
         self.num_envs, self.cubes, self.relevant = num_envs, cubes, relevant
         self.max_competence, self.threshold = max_competence, unlock * max_competence
         self.low, self.high = observation_space.low, observation_space.high
+        bounds = (self.low, self.high) if domain is None else domain
+        self.begin, self.end = (np.broadcast_to(end, self.low.shape) for end in bounds)
+        self.forget_every, self.episodes = forget_every, 0
         # The grids have one spare layer at the top of every axis: the upper neighbours of a cube
         # at the edge fall into it, so that no index needs a check.
         shape = (cubes + 1,) * relevant
         self.strides = np.array([(cubes + 1) ** power for power in range(relevant)][::-1])
         self.upper = np.array(list(itertools.product((0, 1), repeat=relevant))[1:]) @ self.strides
-        self.grid = np.zeros(shape, dtype=np.int32)
-        self.competence = self.grid.reshape(-1)
+        # One more, which nothing opens, holds what nobody can learn.
+        self.competence = np.zeros((cubes + 1) ** relevant + 1, dtype=np.int32)
+        self.grid = self.competence[:-1].reshape(shape)
         self.unlocked = self._find_unlocked()
 
     def act(self, observations: np.ndarray, explore: bool = True) -> np.ndarray:
@@ -105,6 +116,10 @@ class SyntheticStudent(Student):
         """Practise the tasks of one step of all worlds, row by row."""
         _, raised, _ = self._practise(self._locate(transitions.observations))
         self.updates += len(raised)
+        before, self.episodes = self.episodes, self.episodes + len(transitions.observations)
+        if self.forget_every and before // self.forget_every < self.episodes // self.forget_every:
+            self.grid[...] = 0
+            self.unlocked = self._find_unlocked()
 
     def value(self, observations: np.ndarray) -> np.ndarray:
         """Return the present competence (n,), a share of full competence."""
@@ -117,7 +132,8 @@ class SyntheticStudent(Student):
 
     def state_dict(self) -> dict[str, Any]:
         """The competence of every cube; what is unlocked follows from it."""
-        return {"competence": self.grid.copy(), "updates": self.updates}
+        state = {"competence": self.grid.copy(), "updates": self.updates}
+        return state | {"episodes": self.episodes}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue exactly where ``state_dict`` was taken."""
@@ -127,7 +143,7 @@ class SyntheticStudent(Student):
                 f"{self.grid.shape}: it belongs to a student with other cubes or dimensions"
             )
         self.grid[...] = state["competence"]
-        self.updates = int(state["updates"])
+        self.updates, self.episodes = int(state["updates"]), int(state["episodes"])
         self.unlocked = self._find_unlocked()
 
     def _practise(self, cubes: np.ndarray) -> tuple[list[int], list[int], list[int]]:
@@ -167,9 +183,17 @@ class SyntheticStudent(Student):
                 f"observations must be task vectors (n, {len(self.low)}) within their space, "
                 f"but one of shape {observations.shape} lies outside or holds NaN"
             )
-        share = ((observations - self.low) / (self.high - self.low))[:, : self.relevant]
-        index = np.minimum((share * self.cubes).astype(np.int64), self.cubes - 1)
-        return index @ self.strides
+        share = ((observations - self.begin) / (self.end - self.begin))[:, : self.relevant]
+        index = np.clip((share * self.cubes).astype(np.int64), 0, self.cubes - 1)
+        beyond = (share > 1.0).any(axis=1)
+        return np.where(beyond, len(self.competence) - 1, index @ self.strides)
+
+
+def _check_extras(domain: Sequence[float] | None, forget_every: int | None) -> None:
+    if domain is not None and (len(domain) != 2 or not -np.inf < domain[0] < domain[1] < np.inf):
+        raise ValueError(f"domain must be two finite numbers, low < high, but is {domain!r}")
+    if forget_every is not None and forget_every < 1:
+        raise ValueError(f"forget_every must be None or at least 1 episode, but is {forget_every}")
 
 
 def _check_spaces(observation_space: spaces.Space, action_space: spaces.Space) -> int:

@@ -1,8 +1,10 @@
 """Teachers, found by name."""
 
 TEACHERS = {
+    "adr": "teachers.adr:ADR",
     "alp_gmm": "teachers.alp_gmm:ALPGMM",
     "anti": "teachers.ordered:HardFirst",
+    "covar_gmm": "teachers.covar_gmm:CovarGMM",
     "easiest": "teachers.fixed:Easiest",
     "easy_first": "teachers.ordered:EasyFirst",
     "easy_first_capped": "teachers.ordered:EasyFirstCapped",
@@ -12,6 +14,7 @@ TEACHERS = {
     "linear_anneal": "teachers.anneal:LinearAnneal",
     "no_op": "teachers.uniform:NoOp",
     "random_pace": "teachers.ordered:RandomPace",
+    "riac": "teachers.riac:RIAC",
     "self_paced": "teachers.self_paced:SelfPaced",
     "self_paced_capped": "teachers.self_paced:SelfPacedCapped",
     "stages": "teachers.stages:StageList",

@@ -43,6 +43,9 @@ def best_mixture(
     Returns:
         The best mixture, or None if there is none: too few distinct points.
     """
+    # The last bits of a fit depend on the order of its numbers in memory, and that on how the points
+    # were put together.
+    points = np.ascontiguousarray(points)
     distinct = len(np.unique(points, axis=0))
     best, lowest = None, np.inf
     for count in counts:
@@ -55,13 +58,18 @@ def best_mixture(
     return best
 
 
+def parameters(count: int, d: int) -> int:
+    """Free parameters of ``count`` Gaussians in d dimensions: means, covariances and weights."""
+    return count * (d + d * (d + 1) // 2) + count - 1
+
+
 def information(criterion: str, log_likelihood: float, count: int, n: int, d: int) -> float:
     """The criterion of a mixture of ``count`` Gaussians on n points in d dimensions; low is good.
 
-    p = count · (d + d (d + 1) / 2) + count − 1 parameters are free. AICc is infinite where it is
-    not defined, from n = p + 1 points downwards.
+    With p free parameters, AICc is infinite where it is not defined, from n = p + 1 points
+    downwards.
     """
-    p = count * (d + d * (d + 1) // 2) + count - 1
+    p = parameters(count, d)
     if criterion == "bic":
         return p * np.log(n) - 2 * log_likelihood
     value = 2 * p - 2 * log_likelihood
