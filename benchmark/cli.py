@@ -173,17 +173,22 @@ def plot(
 @app.command()
 def check(
     names: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(help="my_file.py:Mine, or the name of a teacher, world, task or student."),
-    ],
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Everything that is registered, a line for each.")
+    ] = False,
 ) -> None:
     """Check a teacher, environment or student against its contract, in under 60 seconds.
 
     Example: lyceum check my_teacher.py:Mine
     """
-    from benchmark.conformance import check_names
+    from benchmark.conformance import check_everything, check_names
 
-    raise typer.Exit(check_names(console, names))
+    if every == bool(names):
+        raise LyceumError("name what to check, for example my_teacher.py:Mine, or give --all")
+    raise typer.Exit(check_everything(console) if every else check_names(console, names))
 
 
 @app.command()

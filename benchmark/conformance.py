@@ -66,6 +66,22 @@ def check_names(console: Console, names: list[str]) -> int:
     return 2 if failures else 0
 
 
+def check_everything(console: Console) -> int:
+    """Check all that is registered, one line each; return 0, or 2 if a required rule failed."""
+    failures = 0
+    for name in (name for table in TABLES.values() for name in table):
+        records = list(_child_records(name))
+        failed = [record for record in records if record["status"] == "failed"]
+        passed = sum(record["status"] == "passed" for record in records)
+        mark = MARKS["failed" if failed else "passed"]
+        console.print(f"{mark}  {name}: {passed} passed, {len(failed)} failed", highlight=False)
+        for record in failed:
+            text = escape(f"      {record['name']}: {record['reason']}")
+            console.print(text, highlight=False, soft_wrap=True)
+        failures += len(failed)
+    return 2 if failures else 0
+
+
 def load_anything(name: str) -> type:
     """The class behind a file or a registered name of any kind.
 

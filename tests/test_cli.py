@@ -279,6 +279,23 @@ def test_check_fails_a_broken_teacher_and_a_hanging_one(tmp_path):
     assert "FAIL" in out
 
 
+def test_check_wants_names_or_all(tmp_path, monkeypatch):
+    for arguments in ((), ("uniform", "--all")):
+        code, _, err = lyceum("check", *arguments, cwd=tmp_path)
+        assert code == 2 and "--all" in err
+    from rich.console import Console
+
+    from benchmark import conformance
+
+    few = {"teacher": {"uniform": ""}, "world": {"hypercube": ""}}
+    monkeypatch.setattr(conformance, "TABLES", few)
+    console = Console(record=True, width=120)
+    assert conformance.check_everything(console) == 0
+    text = console.export_text()
+    assert "PASS  uniform: 33 passed, 0 failed" in text
+    assert "PASS  hypercube: 17 passed, 0 failed" in text
+
+
 def test_help_teaches_by_example(tmp_path):
     commands = ("new", "list", "run", "status", "compare", "plot", "check", "leaderboard")
     commands += ("play", "gallery")
