@@ -135,6 +135,14 @@ TASK_TILES = (
         steps=8,
         actions="random",
     ),
+    Tile(
+        "point_mass",
+        "two gates",
+        {"gate_position_1": -1.5, "gate_width_1": 2.0, "gate_position_2": 2.0, "gate_width_2": 1.0},
+        {"gates": 2},
+        steps=8,
+        actions="random",
+    ),
     Tile("hypercube", "middle of the square", {"x0": 0.6, "x1": 0.4}, steps=1, actions="random"),
 )
 

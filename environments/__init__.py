@@ -6,6 +6,7 @@ WORLDS = {
     "bipedal_terrain": "environments.box2d.bipedal_terrain:BipedalTerrain",
     "hypercube": "environments.hypercube:Hypercube",
     "parkour": "environments.box2d.parkour:Parkour",
+    "point_mass": "environments.point_mass:PointMass",
     "stump_tracks": "environments.box2d.stump_tracks:StumpTracks",
 }
 TASKS = {
@@ -20,6 +21,7 @@ GYMNASIUM = {
     "Hypercube-v0": ("hypercube", None, {}),
     "Parkour-v0": ("parkour", 2000, _UNCUT),
     "Parkour-v1": ("parkour", 2000, {**_UNCUT, "quirks": False}),
+    "PointMass-v0": ("point_mass", 100, _UNCUT),
     "StumpTracks-v0": ("stump_tracks", 2000, _UNCUT),
     "StumpTracks-v1": ("stump_tracks", 2000, {**_UNCUT, "quirks": False}),
 }
