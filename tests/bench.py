@@ -22,7 +22,7 @@ from benchmark.protocol import Protocol
 from benchmark.recorder import Recorder
 from benchmark.strict_json import write_json_atomically
 from environments.supervised.digits import Digits
-from tests.bench_worlds import cpu_seconds, figure, resetting, sharing, stepping
+from tests.bench_worlds import batching, cpu_seconds, figure, resetting, sharing, stepping
 
 
 def training(budget: int) -> list[dict[str, Any]]:
@@ -106,6 +106,7 @@ def main() -> None:
     torch.set_num_threads(1)
     scale = 1 if arguments.quick else 4
     rows = stepping(rounds=2 * scale, steps=2000) + resetting(rounds=2 * scale, resets=40)
+    rows += batching(rounds=2 * scale, steps=409600)
     rows += sharing(rounds=2 * scale, steps=6400)
     rows += training(budget=8192 * scale)
     rows += supervised(rounds=2 * scale, presentations=15360)

@@ -17,6 +17,7 @@ from environments.vector import VectorWorlds, make_worlds
 
 WORLDS = 16
 SHARED_WORLDS = 64  # enough that waiting for the other process costs little
+BATCHED_WORLDS = 4096
 BIPEDAL = "BipedalWalker-v3"
 # Name of the figure, world, its options, and which of its task parameters are pinned.
 CONTENDERS: tuple[tuple[str, str, dict[str, Any], dict[str, float]], ...] = (
@@ -151,6 +152,15 @@ def resetting(rounds: int, resets: int) -> list[dict[str, Any]]:
         for name, contender in contenders.items():
             best[name] = min(best[name], contender.reset_milliseconds(resets))
     return [figure(f"{name}: reset", value, "CPU milliseconds") for name, value in best.items()]
+
+
+def batching(rounds: int, steps: int) -> list[dict[str, Any]]:
+    """Point masses in one array, resets to random tasks included."""
+    contender, best = WorldSteps("point_mass", {}, {}, BATCHED_WORLDS), np.inf
+    for _ in range(rounds):
+        best = min(best, cpu_seconds(lambda: contender.microseconds(steps)) / steps * 1e6)
+    name = f"point mass, {BATCHED_WORLDS} worlds, actions drawn and resets included: a step"
+    return [figure(name, best, "CPU microseconds")]
 
 
 def sharing(rounds: int, steps: int) -> list[dict[str, Any]]:
