@@ -42,20 +42,31 @@ class Terrain:
     stumps: np.ndarray
 
     def __post_init__(self) -> None:
-        ground = np.array(self.ground, dtype=np.float64)
-        stumps = np.array(self.stumps, dtype=np.float64)
-        if ground.ndim != 2 or ground.shape[1] != 2 or len(ground) < 2:
-            raise ValueError(f"ground needs at least two points (v, 2), but is {ground.shape}")
-        if stumps.size == 0:
-            stumps = np.empty((0, 4, 2))
-        if stumps.shape[1:] != (4, 2):
-            raise ValueError(f"stumps need four corners each, (k, 4, 2), but are {stumps.shape}")
-        if not (np.isfinite(ground).all() and np.isfinite(stumps).all()):
-            raise ValueError("ground and stumps must be finite, but hold NaN or infinity")
-        if (np.diff(ground[:, 0]) < 0).any() or ground[0, 0] == ground[-1, 0]:
-            raise ValueError("ground must run from left to right, but x goes back or stands still")
+        ground, stumps = checked_track(self.ground, self.stumps, "stumps")
         object.__setattr__(self, "ground", ground)
         object.__setattr__(self, "stumps", stumps)
+
+
+def checked_track(
+    ground: np.ndarray, boxes: np.ndarray, name: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """A ground line (v, 2) and boxes (k, 4, 2) that ``name`` names, as float64 copies.
+
+    Raises:
+        ValueError: an array has another shape or holds NaN or infinity, or the ground goes back.
+    """
+    ground, boxes = np.array(ground, dtype=np.float64), np.array(boxes, dtype=np.float64)
+    if ground.ndim != 2 or ground.shape[1] != 2 or len(ground) < 2:
+        raise ValueError(f"ground needs at least two points (v, 2), but is {ground.shape}")
+    if boxes.size == 0:
+        boxes = np.empty((0, 4, 2))
+    if boxes.shape[1:] != (4, 2):
+        raise ValueError(f"{name} need four corners each, (k, 4, 2), but are {boxes.shape}")
+    if not (np.isfinite(ground).all() and np.isfinite(boxes).all()):
+        raise ValueError(f"ground and {name} must be finite, but hold NaN or infinity")
+    if (np.diff(ground[:, 0]) < 0).any() or ground[0, 0] == ground[-1, 0]:
+        raise ValueError("ground must run from left to right, but x goes back or stands still")
+    return ground, boxes
 
 
 def generate(

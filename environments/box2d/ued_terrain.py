@@ -49,6 +49,7 @@ from environments.box2d.engine import (
     TERRAIN_STEP,
     TERRAIN_STEPS,
 )
+from environments.box2d.terrain import checked_track
 
 TASK_PARAMETERS = (
     TaskParameter("roughness", 0.0, 10.0, 1.0, "1", "bends of the ground; 1: BipedalWalker-v3"),
@@ -101,18 +102,7 @@ class UEDTerrain:
     polygons: np.ndarray
 
     def __post_init__(self) -> None:
-        ground = np.array(self.ground, dtype=np.float64)
-        polygons = np.array(self.polygons, dtype=np.float64)
-        if ground.ndim != 2 or ground.shape[1] != 2 or len(ground) < 2:
-            raise ValueError(f"ground needs at least two points (v, 2), but is {ground.shape}")
-        if polygons.size == 0:
-            polygons = np.empty((0, 4, 2))
-        if polygons.shape[1:] != (4, 2):
-            raise ValueError(f"polygons need four corners, (k, 4, 2), but are {polygons.shape}")
-        if not (np.isfinite(ground).all() and np.isfinite(polygons).all()):
-            raise ValueError("ground and polygons must be finite, but hold NaN or infinity")
-        if (np.diff(ground[:, 0]) < 0).any() or ground[0, 0] == ground[-1, 0]:
-            raise ValueError("ground must run from left to right, but x goes back or stands still")
+        ground, polygons = checked_track(self.ground, self.polygons, "polygons")
         object.__setattr__(self, "ground", ground)
         object.__setattr__(self, "polygons", polygons)
 
