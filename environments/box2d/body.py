@@ -29,6 +29,7 @@ from environments.box2d.engine import (
     vector_x,
     vector_y,
 )
+from environments.box2d.grown_bodies import grow
 from environments.parameters import one_of
 
 EMBODIMENTS = Path(__file__).parent / "assets" / "embodiments.json"
@@ -75,21 +76,31 @@ class BodyPlan:
 
     @classmethod
     def load(
-        cls, name: str, world: str, *, quirks: bool = True, torque: float | None = None
+        cls,
+        name: str,
+        world: str,
+        *,
+        quirks: bool = True,
+        torque: float | None = None,
+        size: float | None = None,
     ) -> BodyPlan:
         """Read a body by name.
 
         With ``quirks`` the critical parts are those of the reference: a millipede has none, and a
         walking chimpanzee has two even in Parkour, where no other walker has any.
 
+        ``size`` is explained in ``grown_bodies``; None means the default.
+
         Raises:
             ValueError: the name is not among ``BODIES``, and the message names the nearest one; or
-                the torque is not positive.
+                the torque is not positive; or the size does not fit.
         """
         one_of("body", name, BODIES)
         if torque is not None and not 0 < torque < float("inf"):
             raise ValueError(f"motors_torque must be a positive number of N m, but is {torque}")
         facts = _embodiments()[name]
+        if size is not None:
+            facts = grow(name, facts, size)
         return cls(name, world, facts, _critical(name, world, facts, quirks), torque)
 
     @property

@@ -122,6 +122,8 @@ class Parkour(TrackWorld):
     - ``breath_steps``: for how many steps a body holds its breath.
     - ``max_push``: limit of each component of a stroke's push, N.
     - ``motors_torque``: greatest torque of every motor, N m; None: the body's own.
+    - ``body_size``: segments of a millipede (4), pairs of legs of a spider (2), or scale of a
+      wheel's trunk (1); None: the default.
     - ``quirks``: keep what v1 mends.
 
     ## Version History
@@ -163,9 +165,10 @@ class Parkour(TrackWorld):
         breath_steps: int = 600,
         max_push: float = 20.0,
         motors_torque: float | None = None,
+        body_size: float | None = None,
         quirks: bool = True,
     ):
-        plan = BodyPlan.load(body, "Parkour", quirks=quirks, torque=motors_torque)
+        plan = BodyPlan.load(body, "Parkour", quirks=quirks, torque=motors_torque, size=body_size)
         layout = LAYOUT_OF[plan.kind] if lidar_layout is None else lidar_layout
         for name, choice, known in (
             ("lidar_layout", layout, lidar.LAYOUTS),

@@ -126,6 +126,8 @@ class StumpTracks(TrackWorld):
       ``roughness``: px. Settings for what is not part of the task.
     - ``obstacles``: ("stumps",), ("sequence",) or both; with both, each obstacle draws its kind.
     - ``motors_torque``: greatest torque of every motor, N m; None: the body's own.
+    - ``body_size``: segments of a millipede (4), pairs of legs of a spider (2), or scale of a
+      wheel's trunk (1); None: the default.
     - ``quirks``: keep what v1 mends.
 
     ## Version History
@@ -140,7 +142,7 @@ class StumpTracks(TrackWorld):
       Mended at once: all draws come from the environment's generator, which is seeded, none for
       clouds and for a choice of one; a new Box2D world per episode; truncation happens here, not in
       the student; scalar widths and rotations are means with a standard deviation of 0.1; every
-      body takes a torque. Left out: hexagons, which raise at the first touch in the reference.
+      body takes a torque, and millipede, spider and wheel a size. Left out: hexagons, which raise at the first touch in the reference.
     - v1 (``quirks=False``): contacts are counted, so that a flag falls with the last one; the
       ground reaches the end of the track; the segments of a millipede are critical.
 
@@ -162,9 +164,12 @@ class StumpTracks(TrackWorld):
         roughness: float = 0.0,
         obstacles: Sequence[str] = ("stumps",),
         motors_torque: float | None = None,
+        body_size: float | None = None,
         quirks: bool = True,
     ):
-        plan = BodyPlan.load(body, "StumpTracks", quirks=quirks, torque=motors_torque)
+        plan = BodyPlan.load(
+            body, "StumpTracks", quirks=quirks, torque=motors_torque, size=body_size
+        )
         size = plan.state_size + lidar.NUM_RAYS
         super().__init__(plan, lidar.LAYOUTS["down"], size, render_mode, max_episode_steps, quirks)
         self.task_parameters = _parameters(obstacles, task_bounds or {})
