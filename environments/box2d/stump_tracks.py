@@ -142,7 +142,8 @@ class StumpTracks(TrackWorld):
       Mended at once: all draws come from the environment's generator, which is seeded, none for
       clouds and for a choice of one; a new Box2D world per episode; truncation happens here, not in
       the student; scalar widths and rotations are means with a standard deviation of 0.1; every
-      body takes a torque, and millipede, spider and wheel a size. Left out: hexagons, which raise at the first touch in the reference.
+      body takes a torque, and millipede, spider and wheel a size. Left out: hexagons, which raise
+      at the first touch in the reference.
     - v1 (``quirks=False``): contacts are counted, so that a flag falls with the last one; the
       ground reaches the end of the track; the segments of a millipede are critical.
 
