@@ -154,7 +154,9 @@ def _procedural(
     held_out_worlds = make_worlds(entry, options, min(episodes, EVALUATION_WORLDS), workers)
     ledger = Ledger(budget.total)
     if _asks_probe(teacher):
-        teacher.probe = WorldProbe(student, held_out_worlds, ledger, stream["probe"])
+        teacher.probe = WorldProbe(
+            student, held_out_worlds, ledger, stream["probe"], protocol.score.success_return
+        )
     loop = EpisodicLoop(
         GuardedTeacher(teacher, ledger, budget.teacher_call_seconds),
         student,

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from benchmark.protocol import Protocol
 from environments.base import SupervisedTask
-from environments.vector import VectorWorlds
+from environments.vector import StepResult, VectorWorlds
 from students.base import Student, SupervisedStudent
+
+# Hears every step of ``play``: episode numbers (k,), observations, actions and what came of them.
+Watch = Callable[[np.ndarray, np.ndarray, np.ndarray, StepResult], None]
 
 
 @dataclass(frozen=True)
@@ -56,12 +60,18 @@ class WorldEvaluator:
 
 
 def play(
-    student: Student, worlds: VectorWorlds, tasks: np.ndarray, seeds: np.ndarray
+    student: Student,
+    worlds: VectorWorlds,
+    tasks: np.ndarray,
+    seeds: np.ndarray,
+    explore: bool = False,
+    watch: Watch | None = None,
 ) -> tuple[np.ndarray, np.ndarray, int]:
-    """Play one deterministic episode per task (n, dimensions) and terrain seed (n,).
+    """Play one episode per task (n, dimensions) and terrain seed (n,); nothing is learned.
 
-    Episodes run side by side, as many as there are worlds, until the last one has ended. Returns
-    the episode returns (n,), the worlds' success flags (n,) and the number of environment steps.
+    Episodes run side by side, as many as there are worlds, until the last one has ended. They are
+    deterministic without ``explore``. Returns the episode returns (n,), the worlds' success flags
+    (n,) and the number of environment steps; ``watch`` hears every step.
     """
     returns, success, steps = np.zeros(len(tasks)), np.zeros(len(tasks)), 0
     for start in range(0, len(tasks), worlds.num_envs):
@@ -69,7 +79,10 @@ def play(
         active = np.arange(len(batch))
         observations = worlds.reset(active, tasks[batch], seeds[batch])
         while active.size:
-            result = worlds.step(student.act(observations, explore=False), active)
+            actions = student.act(observations, explore=explore)
+            result = worlds.step(actions, active)
+            if watch is not None:
+                watch(batch[active], observations, actions, result)
             steps += len(active)
             returns[batch[active]] += result.rewards
             success[batch[active]] = result.success

@@ -6,6 +6,9 @@ teacher that asks a lot trains less.
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Iterable
+
 import numpy as np
 
 from benchmark.errors import TeacherError
@@ -78,13 +81,24 @@ class SupervisedProbe:
 class WorldProbe:
     """Questions about procedural tasks, answered with the current student.
 
-    ``evaluate`` plays episodes and costs their environment steps; ``value`` asks the student's
-    value function and costs no environment step.
+    ``evaluate`` and ``rollout`` play episodes and cost their environment steps; ``value`` asks the
+    student's value function and costs no environment step. Worlds and random streams are the
+    probe's own: asking disturbs neither training nor held-out evaluation, and an answer depends
+    only on the student, the tasks, the seeds and how many questions came before.
+
+    ``success_return`` replaces the worlds' own success flag where the protocol pins one.
     """
 
-    def __init__(self, student: Student, worlds: VectorWorlds, ledger: Ledger, stream: int):
+    def __init__(
+        self,
+        student: Student,
+        worlds: VectorWorlds,
+        ledger: Ledger,
+        stream: int,
+        success_return: float | None = None,
+    ):
         self._student, self._worlds, self._ledger = student, worlds, ledger
-        self._stream = stream
+        self._stream, self._success_return = stream, success_return
 
     def value(self, observations: np.ndarray) -> np.ndarray:
         """The student's value (n,) of observations (n, *observation_shape), in return units."""
@@ -92,11 +106,88 @@ class WorldProbe:
 
     def evaluate(self, tasks: np.ndarray, seeds: np.ndarray | None = None) -> np.ndarray:
         """Episode returns (n,) of the deterministic student on ``tasks`` (n, dimensions)."""
-        tasks = np.asarray(tasks, dtype=np.float64)
-        if seeds is None:
-            rng = np.random.default_rng([self._stream, self._ledger.questions])
-            seeds = rng.integers(2**31, size=len(tasks))
-        self._ledger.questions += 1
-        returns, _, steps = play(self._student, self._worlds, tasks, np.asarray(seeds))
+        tasks, seeds, _ = self._begin(tasks, seeds)
+        returns, _, steps = play(self._student, self._worlds, tasks, seeds)
         self._ledger.steps += steps
         return returns
+
+    def rollout(
+        self, tasks: np.ndarray, seeds: np.ndarray | None = None, explore: bool = True
+    ) -> dict[str, np.ndarray]:
+        """Play one episode per task (n, dimensions) and terrain seed (n,); nothing is learned.
+
+        With ``explore`` the student acts as in training, with noise of the probe's own stream (see
+        ``understudy``). Returns "score", "success" and "length" (n,), which mean what they mean in
+        ``Outcomes``, and "trajectory" (n,), dicts as in the signal of that name.
+        """
+        tasks, seeds, rng = self._begin(tasks, seeds)
+        actor = understudy(self._student, rng) if explore else self._student
+        steps: list[tuple] = []
+        returns, success, count = play(
+            actor, self._worlds, tasks, seeds, explore, lambda *step: steps.append(step)
+        )
+        self._ledger.steps += count
+        if self._success_return is not None:
+            success = (returns > self._success_return).astype(float)
+        trajectory = _trajectories(len(tasks), steps)
+        length = np.array([len(trace["rewards"]) for trace in trajectory])
+        return {"score": returns, "success": success, "length": length, "trajectory": trajectory}
+
+    def _begin(
+        self, tasks: np.ndarray, seeds: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray, np.random.Generator]:
+        """Count one question; return its tasks, its seeds and the generator of its stream."""
+        tasks = np.asarray(tasks, dtype=np.float64)
+        rng = np.random.default_rng([self._stream, self._ledger.questions])
+        if seeds is None:
+            seeds = rng.integers(2**31, size=len(tasks))
+        self._ledger.questions += 1
+        return tasks, np.asarray(seeds), rng
+
+
+def understudy(student: Student, rng: np.random.Generator) -> Student:
+    """An actor that explores like the student and leaves it untouched, bit for bit.
+
+    It is a shallow copy with generators of its own, seeded from ``rng``: what acting assigns stays
+    in the copy, and no noise is taken from the student. That is enough where a student keeps its
+    generators in plain attributes and acting changes nothing else in place; a student built in
+    another way defines ``__copy__``. Acting must take any number of observations.
+    """
+    twin = copy.copy(student)
+    for name, value in vars(student).items():
+        if isinstance(value, np.random.Generator):
+            setattr(twin, name, np.random.default_rng(rng.integers(2**63)))
+        elif hasattr(value, "manual_seed"):  # torch's, without importing torch for its sake
+            seeded = type(value)(device=value.device).manual_seed(int(rng.integers(2**63)))
+            setattr(twin, name, seeded)
+    return twin
+
+
+def _trajectories(count: int, steps: list[tuple]) -> np.ndarray:
+    """Sort steps of episodes played side by side into one dict per episode (count,)."""
+    index = np.concatenate([np.empty(0, np.int64), *(rows for rows, *_ in steps)])
+    order = np.argsort(index, kind="stable")
+    cuts = np.cumsum(np.bincount(index, minlength=count))[:-1]
+
+    def per_episode(columns: Iterable[np.ndarray]) -> list[np.ndarray]:
+        return np.split(np.concatenate(list(columns))[order], cuts)
+
+    traces = np.empty(count, dtype=object)
+    if not count:
+        return traces
+    parts = zip(
+        per_episode(seen for _, seen, _, _ in steps),
+        per_episode(result.observations for *_, result in steps),
+        per_episode(actions for _, _, actions, _ in steps),
+        per_episode(result.rewards for *_, result in steps),
+        per_episode(result.terminated for *_, result in steps),
+        strict=True,
+    )
+    for row, (before, after, actions, rewards, terminated) in enumerate(parts):
+        traces[row] = {
+            "observations": np.concatenate([before, after[-1:]]),
+            "actions": actions,
+            "rewards": rewards,
+            "terminated": bool(terminated[-1]),
+        }
+    return traces

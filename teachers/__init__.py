@@ -1,6 +1,8 @@
 """Teachers, found by name."""
 
 TEACHERS = {
+    "accel": "teachers.accel:ACCEL",
+    "accel_return": "teachers.accel:ACCELReturn",
     "adr": "teachers.adr:ADR",
     "alp_gmm": "teachers.alp_gmm:ALPGMM",
     "anti": "teachers.ordered:HardFirst",
@@ -13,10 +15,15 @@ TEACHERS = {
     "learning_progress": "teachers.learning_progress:LearningProgress",
     "linear_anneal": "teachers.anneal:LinearAnneal",
     "no_op": "teachers.uniform:NoOp",
+    "plr": "teachers.plr:PLR",
+    "plr_value": "teachers.plr:PLRValue",
     "random_pace": "teachers.ordered:RandomPace",
     "riac": "teachers.riac:RIAC",
+    "robust_plr": "teachers.plr:RobustPLR",
     "self_paced": "teachers.self_paced:SelfPaced",
     "self_paced_capped": "teachers.self_paced:SelfPacedCapped",
+    "sfl": "teachers.sfl:SFL",
+    "sfl_online": "teachers.sfl:SFLOnline",
     "stages": "teachers.stages:StageList",
     "target": "teachers.fixed:TargetOnly",
     "tscl": "teachers.tscl:TSCL",

@@ -81,11 +81,6 @@ class Pupil:
         else:
             score = 300.0 * chance - 100.0 + self.rng.normal(size=n)
             length = (20 + 100 * chance).astype(np.int64)
-        trajectory = np.empty(n, dtype=object)
-        trajectory[:] = [
-            np.repeat(row[None], steps, axis=0)
-            for row, steps in zip(observation, length, strict=True)
-        ]
         return {
             "score": score,
             "success": success,
@@ -94,8 +89,27 @@ class Pupil:
             "logits": np.stack([np.log(np.maximum(chance, 1e-9)), np.zeros(n), -loss], axis=1),
             "embedding": np.concatenate([observation, 1.0 - observation], axis=1),
             "initial_observation": observation,
-            "trajectory": trajectory,
+            "trajectory": trajectories(observation, score, length),
         }
+
+
+def trajectories(observation: np.ndarray, score: np.ndarray, length: np.ndarray) -> np.ndarray:
+    """Return n dicts as the real loop gives them: the student stands still and is paid evenly.
+
+    Args:
+        observation: what it sees (n, 2).
+        score: episode returns (n,).
+        length: steps (n,).
+    """
+    traces = np.empty(len(score), dtype=object)
+    for row, steps in enumerate(length.tolist()):
+        traces[row] = {
+            "observations": np.repeat(observation[row][None], steps + 1, axis=0),
+            "actions": np.zeros((steps, 1)),
+            "rewards": np.full(steps, score[row] / steps),
+            "terminated": True,
+        }
+    return traces
 
 
 class FakeProbe:
@@ -128,6 +142,16 @@ class FakeProbe:
     def evaluate(self, tasks: np.ndarray, seeds: np.ndarray | None = None) -> np.ndarray:
         """Return the expected score (n,)."""
         return 300.0 * self._pupil.chance(tasks) - 100.0
+
+    def rollout(
+        self, tasks: np.ndarray, seeds: np.ndarray | None = None, explore: bool = True
+    ) -> dict[str, np.ndarray]:
+        """Return the expected episodes: score, success, length (n,) and trajectory."""
+        chance, score = self._pupil.chance(tasks), self.evaluate(tasks)
+        length = (20 + 100 * chance).astype(np.int64)
+        seen = np.stack([self._pupil.difficulty(tasks), np.ones(len(tasks))], axis=1)
+        answer = {"score": score, "success": (chance > 0.5).astype(np.float64), "length": length}
+        return answer | {"trajectory": trajectories(seen, score, length)}
 
 
 class WatchedSignals(dict):

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from gymnasium import spaces
 
-from teachers.check_classroom import SPACES, Feedback, Lesson, Pupil, Room
+from teachers.check_classroom import SPACES, Feedback, Lesson, Pupil, Room, trajectories
 from teachers.check_rules import MAIN, Rule, only, valid
 
 MAX_SECONDS_PER_TASK = 0.05  # CPU time of one proposal with its outcome; 5 ms is a lot already
@@ -80,7 +80,9 @@ def check_bears_one_step_episodes(room: Room) -> None:
 
     def feedback(facts: dict[str, np.ndarray]) -> None:
         facts["length"] = np.ones_like(facts["length"])
-        facts["trajectory"][:] = [rows[:1] for rows in facts["trajectory"]]
+        facts["trajectory"] = trajectories(
+            facts["initial_observation"], facts["score"], facts["length"]
+        )
 
     _bear(room, feedback)
 

@@ -65,7 +65,7 @@ class ReadsEverything(Sound):
         n = len(outcomes.score)
         assert all(len(getattr(outcomes, name)) == n for name in SIGNALS)
         values = self.probe.value(outcomes.initial_observation)
-        longest = max(len(rows) for rows in outcomes.trajectory)
+        longest = max(len(trace["rewards"]) for trace in outcomes.trajectory)
         assert longest == outcomes.length.max()
         self.shift = float(self.shift + 1e-3 * values.mean()) % 1.0
 

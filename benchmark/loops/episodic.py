@@ -91,11 +91,13 @@ class EpisodicLoop:
         """Add one step to every open episode; the actions allow an exact replay."""
         rewards = result.rewards.tolist()
         success = result.success.tolist()
+        terminated = result.terminated.tolist()
         keep = "trajectory" in self.signals
         for world, episode in enumerate(self.episodes):
             episode.actions.append(actions[world])
             episode.score += rewards[world]
             episode.success = success[world]
+            episode.terminated = terminated[world]
             if keep:
                 episode.rewards.append(rewards[world])
                 episode.observations.append(result.observations[world])
@@ -169,7 +171,7 @@ class Episode:
     ):
         self.number, self.task, self.seed, self.began = number, task, seed, began
         self.initial = initial
-        self.score, self.success = 0.0, False
+        self.score, self.success, self.terminated = 0.0, False, False
         self.actions: list[np.ndarray] = []
         self.rewards: list[float] = []
         self.observations: list[np.ndarray] = []
@@ -203,5 +205,6 @@ def _signal(name: str, episodes: list[Episode]) -> np.ndarray:
             "observations": np.array([episode.initial, *episode.observations]),
             "actions": np.array(episode.actions),
             "rewards": np.array(episode.rewards),
+            "terminated": episode.terminated,  # False where a time limit cut it
         }
     return traces

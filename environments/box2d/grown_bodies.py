@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from numbers import Real
 from typing import Any
 
 from environments.box2d.engine import SCALE
 
 Facts = dict[str, Any]
 SEGMENT_PX, SEGMENTS, SEGMENT_PARTS = 20, 4, 5
-PAIRS, PAIR_PARTS = 2, 6
+PAIR_PARTS = 6
 TRUNK_PX = 10  # half a side of a wheel's trunk at scale 1
 DIRECTIONS = ((0, -1), (0, 1), (-1, 0), (1, 0))  # of a wheel's legs in creation order
 TORQUE_PENALTY = 0.00035
@@ -47,10 +48,11 @@ def grow(name: str, facts: Facts, size: float) -> Facts:
         )
     what, least, most = SIZES[name]
     counts = name != "wheel"
-    if not least <= size <= most or (counts and size != int(size)):
+    number = isinstance(size, Real) and not isinstance(size, bool)
+    if not number or not least <= size <= most or (counts and size != int(size)):
         kind = "a whole number" if counts else "a number"
         raise ValueError(
-            f"body_size of {name} is its {what}, {kind} from {least} to {most}, but is {size}"
+            f"body_size of {name} is its {what}, {kind} from {least} to {most}, but is {size!r}"
         )
     growers: dict[str, Callable[[Facts, Any], Facts]] = {
         "millipede": _millipede,

@@ -122,8 +122,9 @@ class Parkour(TrackWorld):
     - ``breath_steps``: for how many steps a body holds its breath.
     - ``max_push``: limit of each component of a stroke's push, N.
     - ``motors_torque``: greatest torque of every motor, N m; None: the body's own.
-    - ``body_size``: segments of a millipede (4), pairs of legs of a spider (2), or scale of a
-      wheel's trunk (1); None: the default.
+    - ``body_size``: segments of a millipede (4; 1 to 10), pairs of legs of a spider (2; 1 to 6) or
+      scale of a wheel's trunk (1; 0.25 to 3); None: the first of these. No other body takes it. A
+      motor of a millipede or spider costs 0.028 divided by their number at full effort.
     - ``quirks``: keep what v1 mends.
 
     ## Version History
@@ -136,14 +137,15 @@ class Parkour(TrackWorld):
       float; walkers see the water from above and not from below; the corridor may close;
       old_classic_bipedal starts 0.23 m higher than in StumpTracks; the published test sets of
       walking and half of swimming use scale 20 while training uses 10; and what StumpTracks keeps.
-      Mended at once: as in StumpTracks; amphibians have a lidar; the scale is what the task or the
-      argument says; a listener never hears another world.
+      Mended at once: as in StumpTracks, body sizes included; amphibians have a lidar; the scale
+      is what the task or the argument says; a listener never hears another world.
     - v1 (``quirks=False``): contacts are counted and creepers are not felt; surfaces are those of
       the last scan; creepers stand as asked, none where width or length is 0; death ends the
       episode; no walker has critical parts; grips compare with present positions.
 
     Raises:
-        ValueError: an unknown body, mode, choice or task parameter, or a number out of range.
+        ValueError: an unknown body, mode, choice or task parameter, a number out of range, or a
+            size for a body that has only one.
     """
 
     finish_line = FINISH_LINE

@@ -126,8 +126,9 @@ class StumpTracks(TrackWorld):
       ``roughness``: px. Settings for what is not part of the task.
     - ``obstacles``: ("stumps",), ("sequence",) or both; with both, each obstacle draws its kind.
     - ``motors_torque``: greatest torque of every motor, N m; None: the body's own.
-    - ``body_size``: segments of a millipede (4), pairs of legs of a spider (2), or scale of a
-      wheel's trunk (1); None: the default.
+    - ``body_size``: segments of a millipede (4; 1 to 10), pairs of legs of a spider (2; 1 to 6) or
+      scale of a wheel's trunk (1; 0.25 to 3); None: the first of these. No other body takes it. A
+      motor of a millipede or spider costs 0.028 divided by their number at full effort.
     - ``quirks``: keep what v1 mends.
 
     ## Version History
@@ -142,13 +143,15 @@ class StumpTracks(TrackWorld):
       Mended at once: all draws come from the environment's generator, which is seeded, none for
       clouds and for a choice of one; a new Box2D world per episode; truncation happens here, not in
       the student; scalar widths and rotations are means with a standard deviation of 0.1; every
-      body takes a torque, and millipede, spider and wheel a size. Left out: hexagons, which raise
-      at the first touch in the reference.
+      body takes a torque; a millipede's segments, a spider's pairs of legs and a wheel's scale can
+      be chosen, where the reference lets only the usual ones through. Left out: hexagons, which
+      raise at the first touch in the reference.
     - v1 (``quirks=False``): contacts are counted, so that a flag falls with the last one; the
       ground reaches the end of the track; the segments of a millipede are critical.
 
     Raises:
-        ValueError: an unknown body, mode, obstacle or task parameter, or a number out of range.
+        ValueError: an unknown body, mode, obstacle or task parameter, a number out of range, or a
+            size for a body that has only one.
     """
 
     finish_line = FINISH_LINE
