@@ -43,8 +43,8 @@ def best_mixture(
     Returns:
         The best mixture, or None if there is none: too few distinct points.
     """
-    # The last bits of a fit depend on the order of its numbers in memory, and that on how the points
-    # were put together.
+    # The last bits of a fit depend on the order of its numbers in memory, and that on how the
+    # points were put together.
     points = np.ascontiguousarray(points)
     distinct = len(np.unique(points, axis=0))
     best, lowest = None, np.inf
