@@ -5,6 +5,8 @@ OpenAI et al., "Solving Rubik's Cube with a Robot Hand", 2019, https://arxiv.org
 https://arxiv.org/abs/2103.09815).
 
 Departures from the paper, and from TeachMyAgent's release, which ``preset="parity"`` brings back:
+- Without a told initial distribution the start is the easiest task, as the paper starts with the
+  nominal world; the release draws it at random.
 - The step is a share of each dimension's range; the release steps by 0.1 raw units everywhere.
 - An outcome counts for the bound its task was drawn at, while that bound stands there. The release
   compares numbers, so that a task may also count by chance. In both, every outcome counts for all
@@ -14,8 +16,8 @@ Departures from the paper, and from TeachMyAgent's release, which ``preset="pari
 - Without knowledge the success rate is judged; the release always judges raw returns.
 - In both presets, dimensions of width zero are left out.
 Kept, because it is the method: a start task that the student fails moves nothing and is proposed
-for the whole run, the fate of most random starts (no initial distribution told) where random tasks
-are too hard. Nor does the range pass a band of impossible tasks.
+for the whole run, the fate of most random starts where random tasks are too hard. Nor does the
+range pass a band of impossible tasks.
 """
 
 from __future__ import annotations
@@ -25,9 +27,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from teachers.base import Knowledge, Outcomes, Proposal, TaskSpace, Teacher
+from teachers.fixed import bounded_box, easiest_task
+from teachers.presets import choose
 
-PRESETS = ("corrected", "parity")
 BEHAVIOURS = {  # corrected, parity
+    "start": ("easiest", "random"),
     "step_unit": ("range", "raw"),
     "hits": ("tagged", "equal"),
     "skip_dead_sides": (True, False),
@@ -41,7 +45,7 @@ NO_BOUND, EVERY_BOUND = -1, -2
 class ADR(Teacher):
     """Uniform tasks from a box that grows and shrinks, often with one coordinate at a bound.
 
-    The box starts as one task: the mean of ``knowledge.initial`` if told, else a uniform one.
+    The box starts as one task: the mean of ``knowledge.initial`` if told, else what ``start`` says.
 
     Args:
         task_space: a bounded ``Box`` of shape (D,).
@@ -54,6 +58,7 @@ class ADR(Teacher):
         thresholds: (low, high) raw returns: a mean of the queue up to low narrows the range, from
             high on it widens it. None: 0 and 180 in parity; else 0.3 and 0.66 of the told
             ``return_range``, as those are in theirs, or of the share of successes if none is told.
+        start: "easiest", the default task or else the corner of lower bounds, or "random", uniform.
         step_unit: "range" or "raw": the unit of ``step``.
         hits: "tagged" or "equal": how outcomes are matched with bounds.
         skip_dead_sides: test only sides that can still widen.
@@ -78,6 +83,7 @@ class ADR(Teacher):
         step: float = 0.1,
         queue_length: int = 10,
         thresholds: Sequence[float] | None = None,
+        start: str | None = None,
         step_unit: str | None = None,
         hits: str | None = None,
         skip_dead_sides: bool | None = None,
@@ -91,22 +97,22 @@ class ADR(Teacher):
             placed = tuple(low + share * (high - low) for share in SHARES)
             thresholds = TUNED if preset == "parity" else placed
         self.thresholds = tuple(thresholds)
-        behaviour = step_unit, hits, skip_dead_sides, restart_stream
-        given = dict(zip(BEHAVIOURS, behaviour, strict=True))
-        _check(task_space, preset, given, (boundary_share, step, queue_length, self.thresholds))
-        for name, value in given.items():
-            setattr(self, name, BEHAVIOURS[name][PRESETS.index(preset)] if value is None else value)
+        behaviour = start, step_unit, hits, skip_dead_sides, restart_stream
+        vars(self).update(choose("ADR", preset, BEHAVIOURS, behaviour))
+        _check(boundary_share, step, queue_length, self.thresholds)
         self.boundary_share, self.step = boundary_share, step
-        self.low, self.high = task_space.space.low, task_space.space.high
+        box = bounded_box(task_space, "ADR")
+        self.low, self.high = box.low, box.high
         self.free = np.flatnonzero(self.high > self.low)
         raw, size = self.step_unit == "raw", len(self.free)
         self.origin = np.zeros(size) if raw else self.low[self.free]
         self.unit = np.ones(size) if raw else (self.high - self.low)[self.free]
         self.limits = (np.stack([self.low, self.high])[:, self.free] - self.origin) / self.unit
-        start, initial = self.rng.uniform(self.low, self.high), self.knowledge.initial
-        start = np.clip(start if initial is None else initial[0], self.low, self.high)
-        start = (start[self.free] - self.origin) / self.unit
-        self.bounds = np.stack([start, start])  # a and b, the low and the high side (2, size)
+        first = self.rng.uniform(self.low, self.high)
+        if self.start == "easiest" or self.knowledge.initial is not None:
+            first = easiest_task(task_space, self.knowledge)
+        first = (first[self.free] - self.origin) / self.unit
+        self.bounds = np.stack([first, first])  # a and b, the low and the high side (2, size)
         self.queues, self.filled = np.zeros((2, size, queue_length)), np.zeros((2, size), int)
         self.open = np.full((OPEN, 2), -1)  # number of the proposal, bound it was drawn at
         self.proposed, self.seed, self.drawn = 0, seed, 0  # drawn since the last move
@@ -183,18 +189,13 @@ class ADR(Teacher):
         return np.clip(tasks, self.low, self.high)
 
 
-def _check(task_space: TaskSpace, preset: str, given: dict, numbers: tuple) -> None:
-    box, (share, step, length, thresholds) = task_space.space, numbers
+def _check(share: float, step: float, length: int, thresholds: tuple) -> None:
     rules = {
-        f"a bounded box of shape (D,), not {box}": len(box.shape) == 1 and box.is_bounded(),
-        f"preset to be one of {PRESETS}, not {preset!r}": preset in PRESETS,
         f"boundary_share to lie in [0, 1], not {share}": 0 <= share <= 1,
         f"step > 0, queue_length >= 1, not {step}, {length}": 0 < step < np.inf and length >= 1,
         f"thresholds to be two numbers, low < high, not {thresholds}": len(thresholds) == 2
         and -np.inf < thresholds[0] < thresholds[1] < np.inf,
     }
-    for name, known in BEHAVIOURS.items():
-        rules[f"{name} to be one of {known}, not {given[name]!r}"] = given[name] in (None, *known)
     for rule, holds in rules.items():
         if not holds:
             raise ValueError(f"ADR needs {rule}")

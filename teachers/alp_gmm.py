@@ -4,15 +4,15 @@ Portelas, Colas, Hofmann & Oudeyer, "Teacher algorithms for curriculum learning 
 continuously parameterized environments", 2019, https://arxiv.org/abs/1910.07224. The defaults are
 those tuned in TeachMyAgent (Romac et al., 2021, https://arxiv.org/abs/2103.09815).
 
-Departures from the paper:
+Departures from the paper, and from TeachMyAgent's release, which ``preset="parity"`` brings back:
 - Distances and mixtures live in the unit box, and learning progress is divided by its maximum in
-  the window of each fit, so that units of tasks and returns do not matter. ``units="raw"`` gives
-  TeachMyAgent's behaviour; the paper's own run is that with ``fit_every=250, random_share=0.2``
+  the window of each fit, so that units of tasks and returns do not matter; the release takes raw
+  values. The paper's own run is parity with ``fit_every=250, random_share=0.2, max_components=11``
   and returns mapped to [0, 1] by the known return range.
-- Every fit draws a fresh start; the releases restart all fits from one seed.
-- Among equally near earlier tasks the latest counts; the releases take any of them.
-- The bootstrap lasts until ``fit_every`` outcomes have arrived, however many were proposed.
-- Dimensions of width zero are left out of distances and mixtures.
+- Every fit draws a fresh start; the release restarts all fits from one seed.
+- In both presets, among equally near earlier tasks the latest counts, in the release any of them;
+  the bootstrap lasts until ``fit_every`` outcomes have arrived, however many were proposed;
+  dimensions of width zero are left out of distances and mixtures.
 """
 
 from __future__ import annotations
@@ -23,8 +23,12 @@ from typing import Any
 import numpy as np
 
 from teachers.base import Knowledge, Outcomes, Proposal, TaskSpace, Teacher
+from teachers.fixed import bounded_box
 from teachers.mixture import CRITERIA, best_mixture
 from teachers.neighbours import EarlierReturns
+from teachers.presets import choose
+
+BEHAVIOURS = {"units": ("normalised", "raw"), "restart_fits": (False, True)}  # corrected, parity
 
 
 class ALPGMM(Teacher):
@@ -39,11 +43,13 @@ class ALPGMM(Teacher):
         seed: draws tasks and starts of the fits.
         knowledge: its ``initial`` distribution, if told, replaces uniform tasks before the first
             fit.
+        preset: "corrected" or "parity"; decides ``units`` and ``restart_fits`` if None.
         fit_every: outcomes per fit and in its window, >= 2 (paper 250, tuned 150).
         random_share: chance of a uniform task, in [0, 1] (paper 0.2, tuned 0.05).
         max_components: mixtures have 2 to ``max_components`` - 1 Gaussians, >= 3 (paper 11).
         criterion: "aic" as in the paper, "aicc" or "bic".
         units: "normalised" or "raw", in which distances and mixtures are computed.
+        restart_fits: begin every fit from the same seed.
         history: how many of the latest outcomes may be neighbours, >= 1; None means all, as in the
             paper.
 
@@ -57,6 +63,7 @@ class ALPGMM(Teacher):
     reference = "Portelas et al. 2019, https://arxiv.org/abs/1910.07224"
     spaces = ("box",)
     memory = ("window", "waiting", "means", "covariances", "weights", "component_alp", "factors")
+    memory += ("seed",)
 
     def __init__(
         self,
@@ -64,20 +71,24 @@ class ALPGMM(Teacher):
         *,
         seed: int,
         knowledge: Knowledge | None = None,
+        preset: str = "corrected",
         fit_every: int = 150,
         random_share: float = 0.05,
         max_components: int = 10,
         criterion: str = "aic",
-        units: str = "normalised",
+        units: str | None = None,
+        restart_fits: bool | None = None,
         history: int | None = None,
     ):
         super().__init__(task_space, seed=seed, knowledge=knowledge)
-        _check(task_space, fit_every, random_share, max_components, criterion, units, history)
-        self.fit_every, self.random_share = fit_every, random_share
-        self.counts, self.criterion, self.units = range(2, max_components), criterion, units
-        self.low, self.high = task_space.space.low, task_space.space.high
+        _check(fit_every, random_share, max_components, criterion, history)
+        vars(self).update(choose("ALP-GMM", preset, BEHAVIOURS, (units, restart_fits)))
+        self.fit_every, self.random_share, self.seed = fit_every, random_share, seed
+        self.counts, self.criterion = range(2, max_components), criterion
+        box = bounded_box(task_space, "ALP-GMM")
+        self.low, self.high = box.low, box.high
         self.free = np.flatnonzero(self.high > self.low)
-        raw, width = units == "raw", len(self.free)
+        raw, width = self.units == "raw", len(self.free)
         self.origin = np.zeros(width) if raw else self.low[self.free]
         self.unit = np.ones(width) if raw else (self.high - self.low)[self.free]
         self.earlier = EarlierReturns(width, history)
@@ -134,7 +145,8 @@ class ALPGMM(Teacher):
         largest = self.window[:, -1].max()
         scale = largest if self.units == "normalised" and largest > 0 else 1.0
         points = np.column_stack([self.window[:, :-1], self.window[:, -1] / scale])
-        mixture = best_mixture(points, self.counts, self.criterion, self.rng)
+        rng = np.random.default_rng(self.seed) if self.restart_fits else self.rng
+        mixture = best_mixture(points, self.counts, self.criterion, rng)
         if mixture is None:
             return
         k, block = len(mixture.weights), mixture.covariances[:, :-1, :-1]
@@ -158,17 +170,12 @@ class ALPGMM(Teacher):
 
 
 def _check(
-    task_space: TaskSpace,
     fit_every: int,
     random_share: float,
     max_components: int,
     criterion: str,
-    units: str,
     history: int | None,
 ) -> None:
-    box = task_space.space
-    if len(box.shape) != 1 or not box.is_bounded():
-        raise ValueError(f"ALP-GMM needs a bounded box of shape (D,), but the space is {box}")
     if fit_every < 2 or max_components < 3:
         raise ValueError(
             "fit_every must be at least 2 and max_components at least 3, "
@@ -176,10 +183,7 @@ def _check(
         )
     if not 0 <= random_share <= 1:
         raise ValueError(f"random_share must be a chance in [0, 1], but is {random_share}")
-    if criterion not in CRITERIA or units not in ("normalised", "raw"):
-        raise ValueError(
-            f"criterion must be one of {', '.join(CRITERIA)} and units 'normalised' or 'raw', "
-            f"but they are {criterion!r} and {units!r}"
-        )
+    if criterion not in CRITERIA:
+        raise ValueError(f"criterion must be one of {CRITERIA}, but is {criterion!r}")
     if history is not None and history < 1:
         raise ValueError(f"history must be None or at least 1 outcome, but is {history}")

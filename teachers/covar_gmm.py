@@ -26,9 +26,10 @@ from __future__ import annotations
 import numpy as np
 
 from teachers.base import Knowledge, Outcomes, Proposal, TaskSpace, Teacher
+from teachers.fixed import bounded_box
 from teachers.mixture import CRITERIA, best_mixture, parameters
+from teachers.presets import choose
 
-PRESETS = ("corrected", "parity")
 BEHAVIOURS = {  # corrected, parity
     "units": ("normalised", "raw"),
     "cap_components": (True, False),
@@ -87,13 +88,13 @@ class CovarGMM(Teacher):
         restart_fits: bool | None = None,
     ):
         super().__init__(task_space, seed=seed, knowledge=knowledge)
-        given = dict(zip(BEHAVIOURS, (units, cap_components, restart_fits), strict=True))
-        _check(task_space, preset, given, (fit_every, max_components), random_share, criterion)
-        for name, value in given.items():
-            setattr(self, name, BEHAVIOURS[name][PRESETS.index(preset)] if value is None else value)
+        given = units, cap_components, restart_fits
+        vars(self).update(choose("Covar-GMM", preset, BEHAVIOURS, given))
+        _check((fit_every, max_components), random_share, criterion)
         self.fit_every, self.random_share = fit_every, random_share
         self.criterion, self.absolute, self.seed = criterion, absolute, seed
-        self.low, self.high = task_space.space.low, task_space.space.high
+        box = bounded_box(task_space, "Covar-GMM")
+        self.low, self.high = box.low, box.high
         self.free = np.flatnonzero(self.high > self.low)
         raw, size = self.units == "raw", len(self.free)
         self.origin = np.zeros(size) if raw else self.low[self.free]
@@ -159,19 +160,12 @@ class CovarGMM(Teacher):
         return tasks
 
 
-def _check(
-    space: TaskSpace, preset: str, given: dict, counts: tuple, share: float, criterion: str
-) -> None:
-    box = space.space
+def _check(counts: tuple, share: float, criterion: str) -> None:
     rules = {
-        f"a bounded box of shape (D,), not {box}": len(box.shape) == 1 and box.is_bounded(),
-        f"preset to be one of {PRESETS}, not {preset!r}": preset in PRESETS,
         f"fit_every >= 2, max_components >= 3, not {counts}": counts[0] > 1 and counts[1] > 2,
         f"random_share to lie in [0, 1], not {share}": 0 <= share <= 1,
         f"criterion to be one of {CRITERIA}, not {criterion!r}": criterion in CRITERIA,
     }
-    for name, known in BEHAVIOURS.items():
-        rules[f"{name} to be one of {known}, not {given[name]!r}"] = given[name] in (None, *known)
     for rule, holds in rules.items():
         if not holds:
             raise ValueError(f"Covar-GMM needs {rule}")

@@ -22,8 +22,9 @@ from __future__ import annotations
 import numpy as np
 
 from teachers.base import Knowledge, Outcomes, Proposal, TaskSpace, Teacher
+from teachers.fixed import bounded_box
+from teachers.presets import choose
 
-PRESETS = ("corrected", "parity")
 BEHAVIOURS = {  # corrected, parity
     "split_score": ("balanced", "difference"),
     "noise_unit": ("range", "raw"),
@@ -80,14 +81,14 @@ class RIAC(Teacher):
         keep_capacity: bool | None = None,
     ):
         super().__init__(task_space, seed=seed, knowledge=knowledge)
-        given = dict(zip(BEHAVIOURS, (split_score, noise_unit, keep_capacity), strict=True))
+        given = split_score, noise_unit, keep_capacity
+        vars(self).update(choose("RIAC", preset, BEHAVIOURS, given))
         shares = uniform_share, mutation_share, least_width, mutation_noise
-        _check(task_space, preset, given, (region_size, split_attempts), shares)
-        for name, value in given.items():
-            setattr(self, name, BEHAVIOURS[name][PRESETS.index(preset)] if value is None else value)
+        _check((region_size, split_attempts), shares)
         self.region_size, self.split_attempts = region_size, split_attempts
         self.uniform_share, self.mutation_share, self.least_width, _ = shares
-        self.low, self.high = task_space.space.low, task_space.space.high
+        box = bounded_box(task_space, "RIAC")
+        self.low, self.high = box.low, box.high
         self.free = np.flatnonzero(self.high > self.low)
         self.unit, size = (self.high - self.low)[self.free], len(self.free)
         self.noise = mutation_noise / (self.unit if self.noise_unit == "raw" else 1.0)
@@ -182,19 +183,15 @@ class RIAC(Teacher):
         return [(axis[k], cut[k], below[:, k]) for k in np.flatnonzero(wide & ~poor)]
 
 
-def _check(space: TaskSpace, preset: str, given: dict, counts: tuple, shares: tuple) -> None:
-    box, (uniform, mutated, width, noise) = space.space, shares
+def _check(counts: tuple, shares: tuple) -> None:
+    uniform, mutated, width, noise = shares
     total = uniform + mutated
     rules = {
-        f"a bounded box of shape (D,), not {box}": len(box.shape) == 1 and box.is_bounded(),
-        f"preset to be one of {PRESETS}, not {preset!r}": preset in PRESETS,
         f"region_size >= 2, split_attempts >= 1, not {counts}": counts[0] > 1 and counts[1] > 0,
         f"chances uniform_share + mutation_share, not {shares[:2]}": 0 <= uniform <= total <= 1,
         f"least_width in [0, 1], mutation_noise >= 0, not {shares[2:]}": 0 <= width <= 1
         and 0 <= noise < np.inf,
     }
-    for name, known in BEHAVIOURS.items():
-        rules[f"{name} to be one of {known}, not {given[name]!r}"] = given[name] in (None, *known)
     for rule, holds in rules.items():
         if not holds:
             raise ValueError(f"RIAC needs {rule}")

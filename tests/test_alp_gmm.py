@@ -5,6 +5,7 @@ import pytest
 from gymnasium import spaces
 from sklearn.mixture import GaussianMixture
 
+from teachers import alp_gmm
 from teachers.alp_gmm import ALPGMM
 from teachers.base import Knowledge, Outcomes, TaskSpace
 from teachers.mixture import best_mixture, fit_mixture, information
@@ -308,9 +309,31 @@ def test_saved_teachers_continue_exactly(rounds, history):
     assert np.array_equal(copy.means, teacher.means)
 
 
+def test_parity_takes_raw_units_and_restarts_its_fits():
+    def starts(**options):
+        teacher, states = ALPGMM(UNIT, seed=3, **options), []
+        with pytest.MonkeyPatch.context() as patch:
+            fit = alp_gmm.best_mixture
+            patch.setattr(
+                alp_gmm,
+                "best_mixture",
+                lambda *rest: states.append(rest[-1].bit_generator.state["state"]) or fit(*rest),
+            )
+            teach(teacher, wave, 600)
+        return [state == states[0] for state in states]
+
+    teacher = ALPGMM(UNIT, seed=3, preset="parity")
+    assert teacher.units == "raw" and ALPGMM(UNIT, seed=3).units == "normalised"
+    assert ALPGMM(UNIT, seed=3, preset="parity", units="normalised").units == "normalised"
+    assert len(starts()) > 2 and not any(starts()[1:])
+    assert all(starts(preset="parity")) and not any(starts(units="raw")[1:])
+
+
 @pytest.mark.parametrize(
     "options",
     [
+        {"preset": "published"},
+        {"restart_fits": 2},
         {"fit_every": 1},
         {"random_share": 1.5},
         {"max_components": 2},
