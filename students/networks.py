@@ -130,3 +130,83 @@ def flatten(module: nn.Module) -> torch.Tensor:
         parameter.grad = flat.grad[start:end].view_as(parameter)
         start = end
     return flat
+
+
+class Perceptrons(nn.Module):
+    """``count`` ReLU networks of one shape, evaluated together in one batched product per layer.
+
+    Weights are uniform as in Glorot & Bengio, 2010, https://proceedings.mlr.press/v9/glorot10a.html,
+    and biases start at zero.
+    """
+
+    def __init__(self, count: int, sizes: Sequence[int], generator: torch.Generator):
+        super().__init__()
+        if min(sizes) < 1:
+            raise ValueError(f"layer widths must be at least 1, but are {list(sizes)}")
+        self.layers: list[tuple[nn.Parameter, nn.Parameter]] = []
+        for number, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
+            bound = (6 / (inputs + outputs)) ** 0.5
+            uniform = torch.rand((count, inputs, outputs), generator=generator)
+            weight = nn.Parameter(bound * (2 * uniform - 1))
+            bias = nn.Parameter(torch.zeros(count, 1, outputs))
+            self.register_parameter(f"weight_{number}", weight)
+            self.register_parameter(f"bias_{number}", bias)
+            self.layers.append((weight, bias))
+
+    def forward(self, rows: torch.Tensor, frozen: bool = False) -> torch.Tensor:
+        """Outputs (count, n, outputs) of all networks for rows (n, inputs).
+
+        With ``frozen`` gradients pass through to the rows and the parameters get none.
+        """
+        layers = [(w.detach(), b.detach()) for w, b in self.layers] if frozen else self.layers
+        hidden = rows.expand(len(layers[0][0]), *rows.shape)
+        for weight, bias in layers[:-1]:
+            hidden = torch.baddbmm(bias, hidden, weight).relu_()
+        weight, bias = layers[-1]
+        return torch.baddbmm(bias, hidden, weight)
+
+
+class SquashedGaussian(nn.Module):
+    """A policy whose actions in (-1, 1) are the tanh of a diagonal Gaussian.
+
+    The network gives mean and log-std; a tanh keeps the log-std within ``log_std_range``.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        hidden: Sequence[int],
+        log_std_range: Sequence[float],
+        generator: torch.Generator,
+    ):
+        super().__init__()
+        self.body = Perceptrons(1, (inputs, *hidden, 2 * outputs), generator)
+        low, high = log_std_range
+        self.log_std_middle, self.log_std_reach = (low + high) / 2, (high - low) / 2
+
+    def gaussian(self, observations: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean and log-std (n, outputs) before squashing."""
+        mean, raw = self.body(observations)[0].chunk(2, dim=-1)
+        return mean, self.log_std_middle + self.log_std_reach * torch.tanh(raw)
+
+    def sample(
+        self, observations: torch.Tensor, noise: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Actions (n, outputs) for standard normal noise (n, outputs), and log-densities (n,)."""
+        mean, log_std = self.gaussian(observations)
+        raw = torch.addcmul(mean, noise, log_std.exp())
+        return torch.tanh(raw), squashed_log_prob(noise, raw, log_std)
+
+
+def squashed_log_prob(
+    noise: torch.Tensor, raw: torch.Tensor, log_std: torch.Tensor
+) -> torch.Tensor:
+    """Log-density (n,) of the action tanh(raw), where raw = mean + std x noise, all (n, outputs).
+
+    The Gaussian's density, minus the log of tanh's slope: log(1 - tanh(x)^2) is written as
+    2 x + 2 log 2 - 2 log(1 + e^(2x)), which stays exact where tanh rounds to one.
+    """
+    gaussian = -0.5 * (noise.square() + float(np.log(2 * np.pi))) - log_std
+    slope = 2 * (raw + float(np.log(2))) - 4 * nn.functional.softplus(raw, beta=2)
+    return (gaussian - slope).sum(-1)
