@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import importlib.util
 import inspect
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ import environments
 import students
 import teachers
 from benchmark.errors import LyceumError, unknown
+from teachers.sources import import_file, source_files
 
 TABLES = {
     "teacher": teachers.TEACHERS,
@@ -49,13 +48,9 @@ def _load_file(name: str) -> type:
     if not path.is_file():
         raise LyceumError(f"no file {path_text}; expected path/to/file.py:ClassName")
     module_name = f"lyceum_file_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
-    spec = importlib.util.spec_from_file_location(module_name, path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module
     try:
-        spec.loader.exec_module(module)
+        module = import_file(path, module_name)
     except Exception as error:
-        del sys.modules[module_name]
         raise LyceumError(
             f"{path_text} cannot be imported: {type(error).__name__}: {error}"
         ) from error
@@ -76,8 +71,15 @@ def _load_file(name: str) -> type:
 
 
 def source_sha256(cls: type) -> str:
-    """SHA-256 of the file that defines ``cls``: what a record says about which code ran."""
-    return hashlib.sha256(Path(inspect.getfile(cls)).read_bytes()).hexdigest()
+    """SHA-256 of the file that defines ``cls`` and of the neighbours it imports, if there are any.
+
+    It is what a record says about which code ran.
+    """
+    first, *others = source_files(Path(inspect.getfile(cls)).resolve())
+    digest = hashlib.sha256(first.read_bytes())
+    for path in others:
+        digest.update(str(path.relative_to(first.parent)).encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def describe(name: str) -> str:

@@ -34,6 +34,7 @@ from benchmark.registry import describe, load, source_sha256
 from benchmark.strict_json import write_bytes_atomically
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+LONGEST_LABEL = 80  # as records allow
 
 
 @dataclass(frozen=True)
@@ -62,9 +63,19 @@ class RunRequest:
 
     @property
     def label(self) -> str:
-        """The teacher's name with the hyperparameters that differ from its defaults."""
-        options = ",".join(f"{k}={_short(v)}" for k, v in sorted(self.arguments.items()))
-        return describe(self.teacher) + (f"[{options}]" if options else "")
+        """The teacher's name with the hyperparameters that differ from its defaults.
+
+        What file names cannot hold and what is longer than a name may be is told by a hash.
+        """
+        name, options = describe(self.teacher), sorted(self.arguments.items())
+        if not options:
+            return name
+        text = ",".join(f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in options)
+        plain = "".join(c if c.isascii() and (c.isalnum() or c in ".,=_-") else "-" for c in text)
+        if plain == text and len(f"{name}[{plain}]") <= LONGEST_LABEL:
+            return f"{name}[{plain}]"
+        mark = hashlib.sha256(json.dumps(options).encode()).hexdigest()[:8]
+        return f"{name}[{plain}"[: LONGEST_LABEL - 10] + f"-{mark}]"
 
     @property
     def folder(self) -> Path:
@@ -81,11 +92,6 @@ class RunRequest:
             "suite_version": suite_sha256(),
             "seed": self.seed,
         }
-
-
-def _short(value: Any) -> str:
-    text = f"{value:g}" if isinstance(value, float) else str(value)
-    return "".join(c if c.isalnum() or c in "._-" else "-" for c in text)
 
 
 def execute(request: RunRequest, say: Callable[[Any], None] = lambda event: None) -> Path:

@@ -21,6 +21,7 @@ import numpy as np
 from teachers.base import Proposal
 from teachers.check_classroom import Lesson, Room, same_proposals, source_file
 from teachers.check_rules import MAIN, Rule, generators, only
+from teachers.sources import imported, neighbour, source_files
 
 PURE_MODULES = set(
     "__future__ abc array bisect collections contextlib copy dataclasses decimal enum fractions "
@@ -257,20 +258,22 @@ def check_undeclared_signals_are_unread(room: Room) -> None:
 
 @only("box-2")
 def check_imports_are_allowed(room: Room) -> None:
-    """The file imports only pure standard modules, the array libraries and teachers."""
-    for node in ast.walk(_tree(room)):
-        for name in _imported(node):
+    """The file imports only pure standard modules, array libraries, teachers and neighbours."""
+    for file, node in _nodes(room):
+        for name in imported(node):
             allowed = name.split(".")[0] in PURE_MODULES or name.startswith("gymnasium.spaces")
+            allowed = allowed or neighbour(source_file(room.cls).parent, name)
             assert allowed and not name.startswith(FORBIDDEN_MODULES), (
-                f"line {node.lineno} imports {name}; a teacher may import NumPy, SciPy, "
-                "scikit-learn, torch, gymnasium.spaces, teachers and pure standard modules"
+                f"{file.name}, line {node.lineno}, imports {name}; a teacher may import NumPy, "
+                "SciPy, scikit-learn, torch, gymnasium.spaces, teachers, pure standard modules and "
+                "files beside its own"
             )
 
 
 @only("box-2")
 def check_no_files_clock_or_network(room: Room) -> None:
-    """The file opens nothing and runs no text as code."""
-    for node in ast.walk(_tree(room)):
+    """The file and its neighbours open nothing and run no text as code."""
+    for file, node in _nodes(room):
         if not isinstance(node, ast.Call):
             continue
         called = node.func
@@ -279,22 +282,16 @@ def check_no_files_clock_or_network(room: Room) -> None:
             base = called.value
             name = called.attr if isinstance(base, ast.Name) and base.id in LIBRARIES else ""
         assert name not in FORBIDDEN_CALLS | FORBIDDEN_METHODS, (
-            f"line {node.lineno} calls {name}(); a teacher has no files, clock or network"
+            f"{file.name}, line {node.lineno}, calls {name}(); a teacher has no files, clock or "
+            "network"
         )
 
 
-def _tree(room: Room) -> ast.AST:
-    return ast.parse(source_file(room.cls).read_text(encoding="utf-8"))
-
-
-def _imported(node: ast.AST) -> list[str]:
-    if isinstance(node, ast.Import):
-        return [alias.name for alias in node.names]
-    if isinstance(node, ast.ImportFrom):
-        if node.level:
-            return ["teachers"]
-        return [f"{node.module}.{alias.name}" for alias in node.names]
-    return []
+def _nodes(room: Room) -> Iterator[tuple[Path, ast.AST]]:
+    """Every statement and expression of the class's file and of the neighbours it imports."""
+    for file in source_files(source_file(room.cls)):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            yield file, node
 
 
 CONDUCT_RULES: tuple[Rule, ...] = (

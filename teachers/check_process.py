@@ -13,6 +13,7 @@ from pathlib import Path
 
 from teachers.check_classroom import Room
 from teachers.check_conduct import digest
+from teachers.sources import import_file
 
 
 def load(module: str, file: str, name: str) -> type:
@@ -24,10 +25,7 @@ def load(module: str, file: str, name: str) -> type:
     if spec is not None and spec.origin and Path(spec.origin).resolve() == Path(file):
         found = importlib.import_module(module)
     else:
-        spec = importlib.util.spec_from_file_location("checked_teacher", file)
-        found = importlib.util.module_from_spec(spec)
-        sys.modules[spec.name] = found
-        spec.loader.exec_module(found)
+        found = import_file(Path(file), "checked_teacher")
     for part in name.split("."):
         found = getattr(found, part)
     return found

@@ -338,3 +338,17 @@ def test_a_smoke_run_is_marked(tmp_path):
     found, _ = record.read_run(execute(wanted))
     assert found.status == "smoke"
     assert found.protocol.name.endswith("-smoke")
+
+
+def test_labels_tell_arguments_apart_and_fit_into_records(tmp_path):
+    def label(**arguments):
+        label = request(tmp_path, teacher="alp_gmm", arguments=arguments).label
+        record.require_teacher(label, arguments)
+        return label
+
+    assert label() == "alp_gmm" and label(random_share=0.25) == "alp_gmm[random_share=0.25]"
+    assert label(units="raw", fit_every=50) == "alp_gmm[fit_every=50,units=raw]"
+    odd = [label(criterion=text) for text in ("a<b", "a>b", "a-b", "é" * 90, "e" * 90, "e" * 91)]
+    assert len(set(odd)) == len(odd) and max(map(len, odd)) <= 80
+    assert odd[2] == "alp_gmm[criterion=a-b]" and odd[0].startswith("alp_gmm[criterion=a-b-")
+    assert label(criterion=[0.1, 0.2]) != label(criterion=[0.1, 0.3])
