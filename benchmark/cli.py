@@ -67,6 +67,19 @@ def list_(
 
 
 @app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="A teacher, protocol, world, task or student.")],
+) -> None:
+    """Explain one thing: source, departures, hyperparameters; of a protocol all that it pins.
+
+    Example: lyceum show alp_gmm
+    """
+    from benchmark.show import print_thing
+
+    print_thing(console, name)
+
+
+@app.command()
 def run(
     protocol: ProtocolName,
     teacher: Annotated[
@@ -160,6 +173,12 @@ def plot(
     out: Annotated[
         Path | None, typer.Option(help="The folder for the figures; default: RUNS/plots.")
     ] = None,
+    over: Annotated[
+        str, typer.Option(help="The x axis: budget, updates or seconds (of your own runs).")
+    ] = "budget",
+    teacher: Annotated[
+        list[str] | None, typer.Option("--teacher", "-t", help="Only this one; repeatable.")
+    ] = None,
 ) -> None:
     """Draw learning curves with intervals and the curriculum over time, as PNG, SVG and CSV.
 
@@ -167,7 +186,7 @@ def plot(
     """
     from benchmark.commands import draw
 
-    draw(console, protocol, runs, local, out)
+    draw(console, protocol, runs, local, out, over, teacher)
 
 
 @app.command()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import ndimage, stats
@@ -168,3 +169,29 @@ def t_half_width(values: np.ndarray, confidence: float) -> np.ndarray:
         return np.full(values.shape[1], np.nan)
     quantile = stats.t.ppf((1 + confidence) / 2, len(values) - 1)
     return quantile * values.std(axis=0, ddof=1) / np.sqrt(len(values))
+
+
+def density_rows(what: str, teacher: str, runs: int, picture: Density) -> Iterator[dict[str, Any]]:
+    """Lines of the CSV for a heat map: one per cell."""
+    times, values = ((e[:-1] + e[1:]) / 2 for e in (picture.times, picture.edges))
+    for t, time in enumerate(times):
+        for v, value in enumerate(values):
+            yield csv_row(what, teacher, runs, time, value, picture.relative[t, v], np.nan, np.nan)
+
+
+def share_rows(what: str, teacher: str, runs: int, found: Share) -> Iterator[dict[str, Any]]:
+    """Lines of the CSV for a share over time."""
+    for time, mean, low, high in zip(found.times, found.mean, found.low, found.high, strict=True):
+        yield csv_row(what, teacher, runs, time, "", mean, low, high)
+
+
+def csv_row(
+    what: str, teacher: str, runs: int, x: Any, y: Any, value: float, low: float, high: float
+) -> dict[str, Any]:
+    """One line of the CSV beside a figure; cells without a number stay empty."""
+    cells = {"what": what, "teacher": teacher, "runs": runs, "x": x, "y": y}
+    cells |= {"value": value, "low": low, "high": high}
+    return {
+        name: "" if isinstance(cell, float) and np.isnan(cell) else cell
+        for name, cell in cells.items()
+    }

@@ -28,32 +28,21 @@ from benchmark.plot_data import (
     Curricula,
     Density,
     Share,
+    csv_row,
     density,
+    density_rows,
     measures,
     settled,
     share,
+    share_rows,
     t_half_width,
 )
+from benchmark.plot_styles import FAINT, ordered, styles_of, teacher_style
 from benchmark.protocol import Protocol
 from benchmark.schema import RunRecord
 from benchmark.statistics import mean_interval
 
 DPI = 200
-# Okabe and Ito's palette (2008) and two more, safe for colour-blind readers.
-_PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A5195", "#8C6D31")
-_DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.2, 1.5)))
-# One colour and dash per known teacher in every figure; capped and plain forms differ in both.
-_KNOWN = {
-    "easy_first": (2, 0),
-    "easy_first_capped": (4, 1),
-    "self_paced": (3, 0),
-    "self_paced_capped": (1, 1),
-    "anti": (5, 1),
-    "random_pace": (6, 0),
-    "no_op": (7, 1),
-    "alp_gmm": (0, 0),
-}
-_REFERENCE = ("#4D4D4D", "-")
 
 
 def plot_learning_curves(
@@ -61,14 +50,18 @@ def plot_learning_curves(
     runs: Mapping[str, Sequence[RunRecord]],
     out: Path,
     x: str = "budget",
+    seconds: Mapping[str, Sequence[Sequence[float]]] | None = None,
 ) -> list[Path]:
     """Draw mean learning curves with pointwise t bands, and the final score of every run.
+
+    Of more than 12 teachers, the reference and the 8 with the largest mean area have colours.
 
     Args:
         protocol: all records must belong to it.
         runs: teacher name to its records.
         out: the folder for ``<protocol>-curves.png``, ``.svg`` and ``.csv``; made if absent.
-        x: "budget" (student and teacher together) or "updates" (of the student).
+        x: "budget" (student and teacher together), "updates" (of the student) or "seconds".
+        seconds: for x = "seconds", teacher name to what each run had cost at its grid points.
 
     Returns:
         The written paths.
@@ -76,24 +69,35 @@ def plot_learning_curves(
     Raises:
         ValueError: no runs, or another ``x``.
     """
-    if not any(runs.values()) or x not in ("budget", "updates"):
-        raise ValueError(f"expected runs and x = 'budget' or 'updates', got x = {x!r}")
-    runs = {name: runs[name] for name in _ordered(protocol, runs) if runs[name]}
+    labels = {"updates": "student updates", "seconds": "CPU seconds of student, world and teacher"}
+    labels["budget"] = _unit_label(protocol.budget.unit)
+    if not any(runs.values()) or x not in labels or (x == "seconds") != (seconds is not None):
+        raise ValueError(
+            f"expected runs, x = {', '.join(map(repr, labels))}, and seconds with 'seconds' only; "
+            f"got x = {x!r}"
+        )
+    runs = {name: runs[name] for name in ordered(protocol, runs) if runs[name]}
     scores = {
         name: np.array([curve(record, protocol) for record in records])
         for name, records in runs.items()
     }
+    styles = styles_of(scores, protocol.statistics.reference)
+    bright = [name for name in scores if styles[name][0] != FAINT]
+    if len(bright) < len(scores):
+        scores = dict(sorted(scores.items(), key=lambda item: -item[1].mean()))
     place = {name: _places(records, x) for name, records in runs.items()}
+    if seconds is not None:
+        place = {name: np.mean(seconds[name], axis=0) for name in runs}
     confidence = protocol.statistics.confidence
     with _style():
-        lines = 1 + (len(runs) - 1) // 4
+        lines = 1 + (len(bright) - 1) // 4
+        # A crowd needs its line each in the right panel.
         figure = _figure(9.6, 3.9 + 0.2 * lines + 0.12 * max(0, len(runs) - 6))
         left, right = figure.subplots(1, 2, width_ratios=(1.7, 1))
-        rows = _draw_curves(left, place, scores, confidence)
-        unit = protocol.budget.unit if x == "budget" else "student updates"
-        left.set(xlabel=_unit_label(unit), ylabel=_score_label(protocol))
+        rows = _draw_curves(left, place, scores, styles, confidence)
+        left.set(xlabel=labels[x], ylabel=_score_label(protocol))
         left.set_title("Learning curves")
-        rows += _draw_final(right, protocol, runs, scores)
+        rows += _draw_final(right, protocol, runs, scores, styles)
         figure.legend(
             *left.get_legend_handles_labels(), loc="outside upper left", ncols=4, handlelength=2.8
         )
@@ -102,7 +106,8 @@ def plot_learning_curves(
             f"{protocol.name}. Lines: mean over seeds. Bands: pointwise {100 * confidence:g} % "
             f"t intervals, from {BAND_FROM} seeds on.\nRight: one dot per seed, mean of its last "
             f"{protocol.score.final_window} evaluations. Diamonds: mean over seeds with "
-            f"{100 * confidence:g} % t interval.",
+            f"{100 * confidence:g} % t interval."
+            + ("" if len(bright) == len(runs) else " Grey: all others."),
         )
         suffix = "curves" if x == "budget" else f"curves-{x}"
         return _save(figure, out, f"{protocol.name}-{suffix}", rows)
@@ -127,7 +132,7 @@ def plot_curriculum(protocol: Protocol, curricula: Curricula, out: Path) -> list
     Raises:
         ValueError: no curricula.
     """
-    curricula = {n: curricula[n] for n in _ordered(protocol, curricula) if curricula[n]}
+    curricula = {n: curricula[n] for n in ordered(protocol, curricula) if curricula[n]}
     if not curricula:
         raise ValueError("expected at least one curriculum")
     budget = protocol.budget
@@ -152,12 +157,12 @@ def plot_curriculum(protocol: Protocol, curricula: Curricula, out: Path) -> list
         for line, (name, runs) in zip(panels, curricula.items(), strict=True):
             for axes, m in zip(line[: len(maps)], maps, strict=True):
                 mesh = _draw_density(axes, pictures[name, m.name], top)
-                rows += _density_rows(m.name, name, len(runs), pictures[name, m.name])
+                rows += density_rows(m.name, name, len(runs), pictures[name, m.name])
             for axes, m in zip(line[len(maps) :], shares, strict=True):
                 found = share(runs, m, total, confidence)
                 color = teacher_style(name, protocol.statistics.reference)[0]
                 _draw_share(axes, found, color, bounded=m.name != RETURN)
-                rows += _share_rows(m.name, name, len(runs), found)
+                rows += share_rows(m.name, name, len(runs), found)
             line[0].set_title(f"{name} (n = {len(runs)})", fontweight="bold")
         _label_panels(panels, [m.name for m in (*maps, *shares)], protocol)
         if mesh is not None:
@@ -167,23 +172,6 @@ def plot_curriculum(protocol: Protocol, curricula: Curricula, out: Path) -> list
             )  # fmt: skip
         _caption(figure, _curriculum_caption(protocol, _is_box(maps), bool(maps)))
         return _save(figure, out, f"{protocol.name}-curriculum", rows)
-
-
-def teacher_style(name: str, reference: str = "uniform") -> tuple[str, Any]:
-    """The fixed colour and dash pattern of a teacher; strangers get one from their name."""
-    if name == reference:
-        return _REFERENCE
-    if name in _KNOWN:
-        color, dash = _KNOWN[name]
-        return _PALETTE[color], _DASHES[dash]
-    number = sum(place * ord(letter) for place, letter in enumerate(name, 1))
-    return _PALETTE[number % len(_PALETTE)], _DASHES[2 + number // len(_PALETTE) % 2]
-
-
-def _ordered(protocol: Protocol, names: Iterable[str]) -> list[str]:
-    """The reference first, known teachers in their fixed order, then everybody else by name."""
-    rank = {protocol.statistics.reference: -1, **{name: i for i, name in enumerate(_KNOWN)}}
-    return sorted(names, key=lambda name: (rank.get(name, len(rank)), name))
 
 
 @contextmanager
@@ -223,22 +211,28 @@ def _places(records: Sequence[RunRecord], x: str) -> np.ndarray:
 
 
 def _draw_curves(
-    axes: Axes, place: Mapping[str, np.ndarray], scores: Mapping[str, np.ndarray], confidence: float
+    axes: Axes,
+    place: Mapping[str, np.ndarray],
+    scores: Mapping[str, np.ndarray],
+    styles: Mapping[str, tuple[str, Any]],
+    confidence: float,
 ) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for name, values in scores.items():
-        color, dash = teacher_style(name)
+        color, dash = styles[name]
+        faint = color == FAINT
         mean = values.mean(axis=0)
         half = t_half_width(values, confidence)
-        width = 2.0 if dash == "-" else 1.7
-        label = f"{name} (n = {len(values)})"
-        axes.plot(place[name], mean, color=color, linestyle=dash, linewidth=width, label=label)
-        axes.fill_between(
-            place[name], mean - half, mean + half, color=color, alpha=0.16, linewidth=0
-        )
+        width = 0.8 if faint else 2.0 if dash == "-" else 1.7
+        line = {"color": color, "linestyle": dash, "linewidth": width, "zorder": 1 if faint else 2}
+        axes.plot(place[name], mean, label=None if faint else f"{name} (n = {len(values)})", **line)
+        if not faint:
+            axes.fill_between(
+                place[name], mean - half, mean + half, color=color, alpha=0.16, linewidth=0
+            )
         for k, spent in enumerate(place[name]):
             low, high = mean[k] - half[k], mean[k] + half[k]
-            rows.append(_row("curve", name, len(values), spent, "", mean[k], low, high))
+            rows.append(csv_row("curve", name, len(values), spent, "", mean[k], low, high))
     axes.set_xlim(0, max(values[-1] for values in place.values()))
     axes.xaxis.set_major_formatter(FuncFormatter(_thousands))
     axes.grid(axis="y", color="0.9")
@@ -250,11 +244,12 @@ def _draw_final(
     protocol: Protocol,
     runs: Mapping[str, Sequence[RunRecord]],
     scores: Mapping[str, np.ndarray],
+    styles: Mapping[str, tuple[str, Any]],
 ) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     window, confidence = protocol.score.final_window, protocol.statistics.confidence
     for line, (name, values) in enumerate(scores.items()):
-        color, _ = teacher_style(name)
+        color = "0.55" if styles[name][0] == FAINT else styles[name][0]
         final = np.array([final_score(run, window) for run in values])
         steps = np.arange(len(final)) % 5
         offsets = 0.22 * (steps - steps.max() / 2) / 2
@@ -265,7 +260,7 @@ def _draw_final(
             axes.plot([low, high], [line, line], color=color, linewidth=2.2)
         axes.plot(interval.value, line, "D", color=color, markeredgecolor="white", markersize=5)
         for record, value in zip(runs[name], final, strict=True):
-            rows.append(_row("final", name, len(final), "", record.seed, value, np.nan, np.nan))
+            rows.append(csv_row("final", name, len(final), "", record.seed, value, np.nan, np.nan))
     axes.set_yticks(range(len(scores)), list(scores))
     margin = 0.6 + max(0, 3 - len(scores)) / 2
     axes.set_ylim(len(scores) - 1 + margin, -margin)
@@ -335,30 +330,6 @@ def _curriculum_caption(protocol: Protocol, contour: bool, maps: bool) -> str:
         f"\nLines: mean of what was proposed, over seeds. Bands: {band}, from {BAND_FROM} seeds on."
     )
     return text
-
-
-def _density_rows(what: str, teacher: str, runs: int, picture: Density) -> Iterator[dict[str, Any]]:
-    times, values = ((e[:-1] + e[1:]) / 2 for e in (picture.times, picture.edges))
-    for t, time in enumerate(times):
-        for v, value in enumerate(values):
-            yield _row(what, teacher, runs, time, value, picture.relative[t, v], np.nan, np.nan)
-
-
-def _share_rows(what: str, teacher: str, runs: int, found: Share) -> Iterator[dict[str, Any]]:
-    for time, mean, low, high in zip(found.times, found.mean, found.low, found.high, strict=True):
-        yield _row(what, teacher, runs, time, "", mean, low, high)
-
-
-def _row(
-    what: str, teacher: str, runs: int, x: Any, y: Any, value: float, low: float, high: float
-) -> dict[str, Any]:
-    """One line of the CSV beside a figure; cells without a number stay empty."""
-    cells = {"what": what, "teacher": teacher, "runs": runs, "x": x, "y": y}
-    cells |= {"value": value, "low": low, "high": high}
-    return {
-        name: "" if isinstance(cell, float) and np.isnan(cell) else cell
-        for name, cell in cells.items()
-    }
 
 
 def _unit_label(unit: str) -> str:

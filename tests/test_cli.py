@@ -71,6 +71,13 @@ def test_compare_status_and_plot_read_the_same_runs(finished):
     suffixes = sorted({path.suffix for path in (folder / "figures").iterdir()})
     assert suffixes == [".csv", ".png", ".svg"]
     assert len(list((folder / "figures").glob("*.png"))) == 2
+    options = ("-t", "uniform", "--out", "others")
+    for over in ("updates", "seconds"):
+        code, out, err = lyceum("plot", TINY, "--over", over, *options, cwd=folder)
+        assert code == 0 and (folder / "others" / f"tiny-digits-curves-{over}.png").exists(), err
+    for wrong in (("--over", "second"), ("-t", "unifrom")):
+        code, out, err = lyceum("plot", TINY, *wrong, cwd=folder)
+        assert code == 2 and "did you mean" in err
 
 
 def test_leaderboard_takes_entries_and_recomputes(finished, tmp_path):
@@ -298,7 +305,7 @@ def test_check_wants_names_or_all(tmp_path, monkeypatch):
 
 def test_help_teaches_by_example(tmp_path):
     commands = ("new", "list", "run", "status", "compare", "plot", "check", "leaderboard")
-    commands += ("play", "gallery")
+    commands += ("play", "gallery", "show")
     for command in commands:
         code, out, _ = lyceum(command, "--help", cwd=tmp_path)
         assert code == 0

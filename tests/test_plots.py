@@ -6,6 +6,7 @@ import pytest
 
 from benchmark import plot_data, plots
 from benchmark.metrics import curve, final_score
+from benchmark.plot_styles import FAINT, styles_of, teacher_style
 from tests import factories
 
 
@@ -92,6 +93,30 @@ def test_updates_can_be_the_x_axis(protocol, runs, tmp_path):
         plots.plot_learning_curves(protocol, runs, tmp_path, x="wall")
 
 
+def test_seconds_can_be_the_x_axis(protocol, runs, tmp_path):
+    grid = np.linspace(0, 1, len(runs["uniform"][0].grid))
+    seconds = {name: [grid * (1 + seed) for seed in range(len(runs[name]))] for name in runs}
+    paths = plots.plot_learning_curves(protocol, runs, tmp_path, "seconds", seconds)
+    assert paths[0].name == "digits-noise-v1-curves-seconds.png"
+    rows = [row for row in read_csv(paths[2]) if row["what"] == "curve"]
+    assert {float(row["x"]) for row in rows if row["teacher"] == "few"} == set(grid * 1.5)
+    with pytest.raises(ValueError, match="seconds with 'seconds' only"):
+        plots.plot_learning_curves(protocol, runs, tmp_path, x="seconds")
+    with pytest.raises(ValueError, match="seconds with 'seconds' only"):
+        plots.plot_learning_curves(protocol, runs, tmp_path, seconds=seconds)
+
+
+def test_in_a_crowd_the_best_and_the_reference_have_colours_of_their_own():
+    levels = {f"teacher_{number}": number / 20 for number in range(20)} | {"uniform": 0.01}
+    scores = {name: np.full((3, 5), level) for name, level in levels.items()}
+    styles = styles_of(scores, "uniform")
+    bright = [name for name, (color, _) in styles.items() if color != FAINT]
+    assert set(bright) == {"uniform", *(f"teacher_{number}" for number in range(12, 20))}
+    assert len({styles[name] for name in bright}) == 9
+    few = dict(list(scores.items())[:12])
+    assert styles_of(few, "uniform") == {name: teacher_style(name) for name in few}
+
+
 @pytest.mark.parametrize("teachers", [1, 9])
 def test_one_teacher_and_nine(protocol, tmp_path, teachers):
     names = ["uniform", *(f"teacher_number_{i}" for i in range(teachers - 1))]
@@ -108,11 +133,11 @@ def test_nothing_to_draw_is_an_error(protocol, tmp_path):
 
 
 def test_a_teacher_keeps_its_colour_everywhere():
-    assert plots.teacher_style("alp_gmm") == plots.teacher_style("alp_gmm")
+    assert teacher_style("alp_gmm") == teacher_style("alp_gmm")
     known = ["uniform", "alp_gmm", "easy_first", "easy_first_capped", "self_paced"]
     known += ["self_paced_capped", "anti", "random_pace", "no_op"]
-    assert len({plots.teacher_style(name)[0] for name in known}) == 9
-    assert plots.teacher_style("Mine") == plots.teacher_style("Mine")
+    assert len({teacher_style(name)[0] for name in known}) == 9
+    assert teacher_style("Mine") == teacher_style("Mine")
 
 
 def test_curriculum_of_a_pool(protocol, tmp_path):
