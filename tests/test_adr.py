@@ -271,15 +271,16 @@ def test_without_any_knowledge_successes_are_judged():
 # Students
 
 
-def hypercube_run(teacher, episodes, count=4):
+def hypercube_run(teacher, episodes, count=4, rugged=None):
     """The synthetic student of the hypercube under a teacher; proposals and the share mastered."""
-    world = Hypercube()
+    world = Hypercube(rugged=rugged)
     student = SyntheticStudent(world.observation_space, world.action_space, num_envs=count, seed=0)
     room, proposed, ended = Class(teacher), [], np.ones(count, dtype=bool)
     for _ in range(episodes // count):
         numbers, tasks = room.propose(count)
-        answers = student.act(tasks)
-        student.observe(Transitions(tasks, answers, answers[:, 0], ended, ~ended, tasks))
+        seen = np.stack([world.reset(options={"task": task})[0] for task in tasks])
+        answers = student.act(seen)
+        student.observe(Transitions(seen, answers, answers[:, 0], ended, ~ended, seen))
         score = answers[:, 0]
         teacher.observe(outcomes(numbers, tasks, score, score > MASTERED))
         proposed.append(tasks)
@@ -307,6 +308,17 @@ def test_a_hard_start_is_proposed_for_ever():
     assert len(np.unique(tasks, axis=0)) == 1 and mastered == 0
     starts = [ADR(CUBE, seed=seed, start="random").range[0] for seed in range(100)]
     assert np.mean([(start < 0.1).all() for start in starts]) < 0.05  # the only open cube
+
+
+def test_it_stays_stuck_where_the_difficulty_is_cut_up():
+    rugged = [[2, 0, 3, 1], [1, 3, 0, 2]]
+    tasks, mastered = hypercube_run(ADR(CUBE, seed=0), 6000, rugged=rugged)
+    assert len(np.unique(tasks, axis=0)) == 1 and mastered == 0
+    # Even from the one easy stretch it does not reach the next, which lies elsewhere.
+    easy = Knowledge(initial=(np.array([0.3, 0.55]), np.full(2, 0.05)))
+    tasks, mastered = hypercube_run(ADR(CUBE, seed=0, knowledge=easy), 6000, rugged=rugged)
+    smooth = Knowledge(initial=(np.full(2, 0.05), np.full(2, 0.05)))
+    assert mastered < hypercube_run(ADR(CUBE, seed=0, knowledge=smooth), 6000)[1] / 2
 
 
 def test_the_range_does_not_pass_a_band_of_impossible_tasks():
