@@ -27,14 +27,26 @@ from gymnasium import spaces
 from students.base import Student, Transitions
 from students.moments import RunningMoments
 from students.networks import ActorCritic, flatten, resolve_device
+from students.objectives import clipped_policy_loss, generalized_advantages, value_loss
 
 EPSILON = 1e-8
+PRESETS = {
+    "fast": {
+        "hidden": (64, 64), "shared": False, "rollout": 2048, "epochs": 8, "minibatch": 512,
+        "learning_rate": 1e-3, "initial_log_std": -0.5,
+    },
+    "parity": {
+        "hidden": (400, 300), "shared": True, "rollout": 20_000, "epochs": 5, "minibatch": 1000,
+        "learning_rate": 3e-4, "initial_log_std": 0.0,
+    },
+}  # fmt: skip
 
 
 class PPO(Student):
     """PPO with a diagonal Gaussian policy: collects a rollout from all worlds, then learns from it.
 
-    The defaults were chosen on StumpTracks with 16 worlds and half a million steps.
+    Preset "fast" was chosen on StumpTracks with 16 worlds and half a million steps; "parity" has
+    the networks and constants of TeachMyAgent, which trains in one world.
 
     Args:
         observation_space: a ``Box`` of shape (inputs,).
@@ -43,6 +55,7 @@ class PPO(Student):
         num_envs: number of worlds, >= 1.
         seed: of initial weights, exploration and minibatches.
         device: "cpu", "cuda" or "auto".
+        preset: "fast" or "parity"; decides every argument that is None.
         hidden: widths of the hidden layers.
         activation: "tanh" or "relu".
         shared: one body for policy and value, or one each.
@@ -63,6 +76,8 @@ class PPO(Student):
         normalize_rewards: divide by the running std of each world's discounted return.
         observation_clip, reward_clip: bounds after normalisation, > 0.
         initial_log_std: of the policy.
+        forget_every: environment steps, over all worlds, after which ``forget`` is called, again
+            and again, >= 1; None: never.
 
     Raises:
         ValueError: a space or an argument that does not fit; NaN observations or actions.
@@ -76,13 +91,14 @@ class PPO(Student):
         num_envs: int,
         seed: int,
         device: str = "cpu",
-        hidden: Sequence[int] = (64, 64),
+        preset: str = "fast",
+        hidden: Sequence[int] | None = None,
         activation: str = "tanh",
-        shared: bool = False,
-        rollout: int = 2048,
-        epochs: int = 8,
-        minibatch: int = 512,
-        learning_rate: float = 1e-3,
+        shared: bool | None = None,
+        rollout: int | None = None,
+        epochs: int | None = None,
+        minibatch: int | None = None,
+        learning_rate: float | None = None,
         anneal_learning_rate: int = 0,
         clip: float = 0.2,
         value_clip: bool = True,
@@ -95,11 +111,19 @@ class PPO(Student):
         normalize_rewards: bool = True,
         observation_clip: float = 10.0,
         reward_clip: float = 10.0,
-        initial_log_std: float = -0.5,
+        initial_log_std: float | None = None,
+        forget_every: int | None = None,
     ):
         _check_spaces(observation_space, action_space)
-        self.num_envs, self.epochs, self.minibatch = num_envs, epochs, minibatch
-        self.rollout_steps, self.learning_rate = rollout, learning_rate
+        if preset not in PRESETS:
+            raise ValueError(f"PPO expects preset to be one of {[*PRESETS]}, but got {preset!r}")
+        given = {"hidden": hidden, "shared": shared, "rollout": rollout, "epochs": epochs}
+        given |= {"minibatch": minibatch, "learning_rate": learning_rate}
+        given |= {"initial_log_std": initial_log_std}
+        chosen = PRESETS[preset] | {k: v for k, v in given.items() if v is not None}
+        self.num_envs, self.forget_every = num_envs, forget_every
+        self.epochs, self.minibatch = chosen["epochs"], chosen["minibatch"]
+        self.rollout_steps, self.learning_rate = chosen["rollout"], chosen["learning_rate"]
         self.anneal_learning_rate = anneal_learning_rate
         self.clip, self.value_clip = clip, value_clip
         self.value_coefficient, self.entropy_coefficient = value_coefficient, entropy_coefficient
@@ -112,14 +136,15 @@ class PPO(Student):
         self.action_space = action_space
         self.device = resolve_device(device)
         self.generator = torch.Generator().manual_seed(seed)
-        size = (*observation_space.shape, *action_space.shape)
-        network = ActorCritic(*size, hidden, activation, shared, initial_log_std, self.generator)
-        self._start(network.to(self.device), *size)
+        self.size = (*observation_space.shape, *action_space.shape)
+        self.shape = chosen["hidden"], activation, chosen["shared"], chosen["initial_log_std"]
+        self._start()
 
-    def _start(self, network: ActorCritic, inputs: int, outputs: int) -> None:
+    def _start(self) -> None:
         """Everything that changes while the student learns; ``state_dict`` is about these."""
-        self.network = network
-        self.parameters = flatten(network)
+        inputs, outputs = self.size
+        self.network = ActorCritic(*self.size, *self.shape, self.generator).to(self.device)
+        self.parameters = flatten(self.network)
         self.optimizer = torch.optim.Adam([self.parameters], self.learning_rate, eps=1e-5)
         self.updates = 0
         self.steps = 0  # environment steps over all worlds
@@ -165,6 +190,18 @@ class PPO(Student):
         if self.filled == self.length:
             self._learn()
             self.filled = 0
+        before = self.steps - self.num_envs
+        if self.forget_every and before // self.forget_every < self.steps // self.forget_every:
+            self.forget()
+
+    def forget(self) -> None:
+        """Become a new student: weights, optimiser, normalisers and the rollout so far are lost.
+
+        The forgetting student of TeachMyAgent keeps its normalisers; it still knows the world.
+        """
+        updates, steps = self.updates, self.steps
+        self._start()
+        self.updates, self.steps = updates, steps
 
     def value(self, observations: np.ndarray) -> np.ndarray:
         """Return the expected discounted return (n,) in raw units, of raw observations."""
@@ -334,46 +371,6 @@ class PPO(Student):
             store[:filled] = state["rollout"][name]
 
 
-def generalized_advantages(
-    rewards: np.ndarray,
-    values: np.ndarray,
-    next_values: np.ndarray,
-    terminated: np.ndarray,
-    ended: np.ndarray,
-    discount: float,
-    gae_lambda: float,
-) -> np.ndarray:
-    """Advantages (steps, worlds) by equation 16 of the GAE paper, cut where an episode ended.
-
-    ``next_values`` are the values of what truly followed each step. A terminated step is followed
-    by nothing (value 0); a truncated one keeps the value of its last observation.
-    """
-    delta = rewards + discount * np.where(terminated, 0.0, next_values) - values
-    carry = discount * gae_lambda * ~ended
-    advantages, running = np.empty_like(delta), np.zeros(delta.shape[1])
-    for step in range(len(delta) - 1, -1, -1):
-        running = delta[step] + carry[step] * running
-        advantages[step] = running
-    return advantages
-
-
-def clipped_policy_loss(ratio: torch.Tensor, advantages: torch.Tensor, clip: float) -> torch.Tensor:
-    """Minus the clipped surrogate objective (equation 7 of the PPO paper), averaged over (n,)."""
-    clipped = ratio.clamp(1 - clip, 1 + clip)
-    return -torch.minimum(ratio * advantages, clipped * advantages).mean()
-
-
-def value_loss(
-    values: torch.Tensor, old_values: torch.Tensor, targets: torch.Tensor, clip: float | None
-) -> torch.Tensor:
-    """Half the mean squared error (n,); with ``clip`` the worse of it and a clipped move's."""
-    error = (values - targets).square()
-    if clip is not None:
-        moved = old_values + (values - old_values).clamp(-clip, clip)
-        error = torch.maximum(error, (moved - targets).square())
-    return 0.5 * error.mean()
-
-
 def _check_spaces(observation_space: spaces.Space, action_space: spaces.Space) -> None:
     for name, space in (("observation", observation_space), ("action", action_space)):
         if not isinstance(space, spaces.Box) or len(space.shape) != 1:
@@ -386,6 +383,7 @@ def _check_ranges(student: PPO) -> None:
         ("num_envs rollout_steps epochs minibatch learning_rate clip", "> 0", lambda x: x > 0),
         ("max_gradient_norm observation_clip reward_clip", "> 0", lambda x: x > 0),
         ("discount gae_lambda", "in [0, 1]", lambda x: 0 <= x <= 1),
+        ("forget_every", ">= 1 or None", lambda x: x is None or x >= 1),
         ("anneal_learning_rate value_coefficient entropy_coefficient", ">= 0", lambda x: x >= 0),
     )
     for names, rule, holds in rules:

@@ -10,7 +10,7 @@ from gymnasium import spaces
 
 from benchmark import record
 from benchmark.run import execute
-from students.ppo import generalized_advantages
+from students.objectives import generalized_advantages
 from teachers.base import TaskSpace
 from teachers.level_buffer import LevelBuffer
 from teachers.plr import OPEN, PLR, PLRValue, RobustPLR

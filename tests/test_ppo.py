@@ -145,7 +145,9 @@ def test_evaluating_between_act_and_observe_leaves_the_sampled_action_alone():
     assert_same_state(student, twin)
 
 
-@pytest.mark.parametrize("options", [{}, {"anneal_learning_rate": 500, "shared": True}])
+@pytest.mark.parametrize(
+    "options", [{}, {"anneal_learning_rate": 500, "shared": True}, {"forget_every": 60}]
+)
 @pytest.mark.parametrize("steps", [0, 5, 8, 21])  # before, within, at the end of a rollout
 def test_a_restored_student_goes_on_bit_for_bit(steps, options):
     whole, world = make(**options), Reach(4)
@@ -188,6 +190,33 @@ def test_a_state_of_another_student_is_refused():
             make(**options).load_state_dict(state)
 
 
+def test_it_forgets_everything_it_has_learned_and_nothing_else():
+    student, world = make(forget_every=400), Reach(4)
+    fresh = student.network.mean(torch.ones(1, 3)).detach()
+    train(student, world, 99)
+    assert student.updates > 0 and student.observation_moments.count > 1
+    before = student.parameters.clone()
+    train(student, world, 1)
+    assert student.updates > 0 and student.steps == 400 and student.filled == 0
+    for moments in (student.observation_moments, student.return_moments):
+        assert np.all(moments.mean == 0) and np.all(moments.variance == 1)
+    assert not student.optimizer.state and not torch.equal(student.parameters, before)
+    assert not torch.equal(student.network.mean(torch.ones(1, 3)), fresh)  # another student
+    train(student, world, 100)
+    assert student.steps == 800 and not student.optimizer.state
+
+
+def test_the_parity_preset_has_the_published_constants():
+    student = PPO(OBSERVATIONS, ACTIONS, num_envs=1, seed=0, preset="parity")
+    sizes = [tuple(each.shape) for each in student.network.parameters() if each.ndim == 2]
+    assert sorted(sizes) == sorted([(400, 3), (300, 400), (2, 300), (1, 300)])
+    assert (student.rollout_steps, student.epochs, student.minibatch) == (20_000, 5, 1000)
+    assert student.learning_rate == 3e-4 and torch.all(student.network.log_std == 0)
+    assert (student.clip, student.discount, student.gae_lambda) == (0.2, 0.99, 0.95)
+    mine = PPO(OBSERVATIONS, ACTIONS, num_envs=1, seed=0, preset="parity", hidden=(8,), epochs=1)
+    assert mine.epochs == 1 and mine.rollout_steps == 20_000
+
+
 def test_updates_count_optimiser_steps():
     student, world = make(), Reach(4)
     train(student, world, 7)
@@ -224,6 +253,8 @@ def test_nan_is_refused_with_a_clear_word():
         ({"hidden": (16, 0)}, "widths"),
         ({"device": "gpu"}, "device must be one of"),
         ({"num_envs": 0}, "num_envs > 0"),
+        ({"forget_every": 0}, "forget_every >= 1 or None"),
+        ({"preset": "quick"}, "preset to be one of"),
     ],
 )
 def test_options_out_of_range_are_refused(options, words):

@@ -7,7 +7,7 @@ import torch
 from students.base import Transitions
 from students.moments import RunningMoments
 from students.networks import flatten, mlp, orthogonal
-from students.ppo import clipped_policy_loss, generalized_advantages, value_loss
+from students.objectives import clipped_policy_loss, generalized_advantages, value_loss
 from tests.test_ppo import Reach, make, train
 
 
