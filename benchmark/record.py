@@ -126,14 +126,17 @@ def read_failure(folder: Path) -> Failure:
 
 
 def read_submission(path: Path, protocol: Protocol | None = None) -> Submission:
-    """Read a submission file; with ``protocol``, every record must belong to it.
+    """Read a submission file (.json or .json.gz).
+
+    With ``protocol``, every record must belong to it.
 
     Raises:
         LyceumError: the file is damaged, or is not named after its teacher.
     """
     submission = validate(Submission, read_json(path, SUBMISSION_BYTES), str(path))
-    if path.name != f"{submission.teacher.name}.json":
-        raise LyceumError(f"{path}: teacher.name: the file must be {submission.teacher.name}.json")
+    name = f"{submission.teacher.name}.json"
+    if path.name not in (name, f"{name}.gz"):
+        raise LyceumError(f"{path}: teacher.name: the file must be called {name} or {name}.gz")
     if protocol is not None:
         for run in submission.runs:
             check_against(run.record, protocol, f"{path}, seed {run.record.seed}")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
 import os
 import stat
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,11 @@ _SCALARS = (str, int, float, bool, type(None))
 
 
 def read_json(path: Path, limit: int) -> Any:
-    """Parse a JSON file that somebody else may have written.
+    """Parse a JSON file, or a compressed one (.gz), that somebody else may have written.
 
     Args:
         path: a regular file; links are refused.
-        limit: the largest size in bytes, checked before anything is parsed.
+        limit: the largest size in bytes, also unpacked, checked before anything is parsed.
 
     Raises:
         LyceumError: the file is missing, too large, not UTF-8 or not JSON, or holds NaN, an
@@ -34,12 +36,29 @@ def read_json(path: Path, limit: int) -> Any:
         if status.st_size > limit:
             raise LyceumError(f"{path}: is {status.st_size} bytes long; at most {limit} are read")
         raw = path.read_bytes()
+        if path.suffix == ".gz":
+            raw = _unpack(raw, limit)
+    except (zlib.error, EOFError) as error:
+        raise LyceumError(f"{path}: is no gzip file: {error}; the file is damaged") from error
+    except OverflowError as error:
+        raise LyceumError(f"{path}: {error}") from error
     except OSError as error:
         raise LyceumError(f"{path}: cannot be read: {error.strerror}") from error
     try:
         return parse_json(raw)
     except ValueError as error:
         raise LyceumError(f"{path}: {error}; the file is damaged or was edited by hand") from error
+
+
+def _unpack(raw: bytes, limit: int) -> bytes:
+    """Decompress one gzip member that fills the file, never to more than ``limit`` bytes."""
+    decompressor = zlib.decompressobj(wbits=31)
+    content = decompressor.decompress(raw, limit + 1)
+    if len(content) > limit:
+        raise OverflowError(f"unpacks to more than {limit} bytes, the most that are read")
+    if not decompressor.eof or decompressor.unused_data:
+        raise EOFError("it is cut off, or something follows its end")
+    return content
 
 
 def parse_json(raw: bytes) -> Any:
@@ -131,6 +150,12 @@ def write_json_atomically(path: Path, content: Any) -> None:
         OSError: the disk is full or the folder cannot be written; the old file stays as it was.
     """
     write_text_atomically(path, format_json(content))
+
+
+def write_gzip_atomically(path: Path, content: Any) -> None:
+    """The same as compressed JSON (.gz); equal content gives equal bytes."""
+    text = format_json(content).encode()
+    write_bytes_atomically(path, gzip.compress(text, compresslevel=9, mtime=0))
 
 
 def write_text_atomically(path: Path, text: str) -> None:

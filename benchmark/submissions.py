@@ -18,11 +18,12 @@ from benchmark.record import (
     write_json_atomically,
 )
 from benchmark.schema import Submission, SubmittedRun
-from benchmark.strict_json import format_json
+from benchmark.strict_json import format_json, write_gzip_atomically
 
 BOARD_FILE = "leaderboard.json"
-EXTENSIONS = (".json", ".md", ".csv", ".txt")
+EXTENSIONS = (".json", ".json.gz", ".md", ".csv", ".txt")
 MAX_FILES = 2000
+COMPRESSED_FROM = 500_000  # bytes of JSON from which on a new entry is compressed
 
 
 def make_submission(folders: Iterable[Path]) -> Submission:
@@ -109,9 +110,11 @@ def load_submissions(folder: Path) -> list[Submission]:
         raise LyceumError(f"{folder}: holds {len(paths)} files; at most {MAX_FILES} are read")
     submissions, errors = [], []
     for path in paths:
-        if path.suffix not in EXTENSIONS:
+        if not path.name.endswith(EXTENSIONS):
             errors.append(f"{path}: only files ending in {', '.join(EXTENSIONS)} belong here")
-        elif path.suffix == ".json" and path.name != BOARD_FILE:
+        elif path.suffix == ".gz" and path.with_suffix("").exists():
+            errors.append(f"{path}: stands beside {path.stem}; remove one of the two")
+        elif path.name.endswith((".json", ".json.gz")) and path.name != BOARD_FILE:
             try:
                 submissions.append(read_submission(path))
             except LyceumError as error:
@@ -124,17 +127,25 @@ def load_submissions(folder: Path) -> list[Submission]:
 def add_submission(folder: Path, submission: Submission) -> Path:
     """Merge a submission into the entry of its teacher in ``folder``; return the entry's file.
 
+    Large entries are compressed, but a file that is there keeps its kind.
+
     Raises:
         LyceumError: the entry there is damaged or in conflict; it is left as it was.
     """
     path = folder / f"{submission.teacher.name}.json"
     if path.name.lower() == BOARD_FILE:
         raise LyceumError("no entry can be called 'leaderboard': that is the table's own file")
-    if path.exists():
-        submission = merge(read_submission(path), submission)
+    packed = folder / f"{path.name}.gz"
+    there = [old for old in (path, packed) if old.exists()]
+    for old in there:
+        submission = merge(read_submission(old), submission)
     content = submission.content()
-    if len(format_json(content)) > SUBMISSION_BYTES:
+    size = len(format_json(content))
+    if size > SUBMISSION_BYTES:
         raise LyceumError(f"{path}: would be longer than {SUBMISSION_BYTES} bytes")
     folder.mkdir(parents=True, exist_ok=True)
+    if packed in there or (not there and size >= COMPRESSED_FROM):
+        write_gzip_atomically(packed, content)
+        return packed
     write_json_atomically(path, content)
     return path

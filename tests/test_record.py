@@ -270,7 +270,7 @@ def test_teachers_that_no_record_could_hold_are_refused_early():
 def test_a_submission_file_is_named_after_its_teacher(protocol, tmp_path):
     submission = factories.make_submission(protocol, "uniform", [0, 1], tmp_path)
     record.write_json_atomically(tmp_path / "other.json", submission.content())
-    with pytest.raises(LyceumError, match=r"the file must be uniform\.json"):
+    with pytest.raises(LyceumError, match=r"the file must be called uniform\.json"):
         record.read_submission(tmp_path / "other.json")
     record.write_json_atomically(tmp_path / "uniform.json", submission.content())
     assert record.read_submission(tmp_path / "uniform.json", protocol) == submission
