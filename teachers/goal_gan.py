@@ -32,7 +32,6 @@ from typing import Any
 import numpy as np
 
 from teachers.base import Knowledge, Outcomes, Proposal, TaskSpace, Teacher
-from teachers.fixed import easiest_task
 from teachers.lsgan import LSGAN
 from teachers.presets import choose, require
 from teachers.unit_box import UnitBox
@@ -141,9 +140,7 @@ class GoalGAN(Teacher):
         if not self.box.size:
             return Proposal(self.box.tasks(np.empty((count, 0))))
         if not self.proposed:
-            mean, std = self.box.start(self.knowledge, self.rng)
-            if self.start == "easiest":
-                mean = self.box.positions(easiest_task(self.task_space, self.knowledge)[None])[0]
+            mean, std = self.box.start(self.knowledge, self.rng, self.start)
             self.gan.pretrain(mean, std, self.pretrain_iterations, self.placed)
         first, chosen = self.generated, np.full(count, REPLAY)
         for row in range(count):

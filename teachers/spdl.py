@@ -5,6 +5,8 @@ https://arxiv.org/abs/2004.11812. The defaults are those tuned in TeachMyAgent (
 https://arxiv.org/abs/2103.09815), whose release has the version before the camera-ready one.
 
 Departures from the paper, and from TeachMyAgent's release, which ``preset="parity"`` brings back:
+- Without a told initial distribution the start lies at the easiest task, as the paper's is chosen
+  to be easy; the release draws it at random.
 - Episode returns stand for the student's values and need no privilege; ``SPDLValue`` asks the value
   function, as the release does.
 - A step must stay in the trust region and improve; the release asks for one of both.
@@ -33,6 +35,7 @@ from teachers.presets import choose, require
 from teachers.unit_box import UnitBox
 
 BEHAVIOURS = {  # corrected, parity
+    "start": ("easiest", "random"),
     "accept": ("both", "either"),
     "ratio_at": ("draw", "clipped"),
     "baseline": (True, False),
@@ -53,12 +56,14 @@ class SPDL(Teacher):
     Args:
         task_space: a bounded ``Box`` of shape (D,).
         seed: draws tasks, and the start if it is not told.
-        knowledge: ``initial`` is the start, else a random sub-region of deviation 0.1; ``target``
-            the target, else the middle of the box with deviation 0.25, in shares of each range.
+        knowledge: ``initial`` is the start, else ``start`` says where, with deviation 0.1;
+            ``target`` is the target, else the middle of the box with deviation 0.25; both in shares
+            of each range.
         preset: "corrected" or "parity"; decides every argument that is None.
         zeta: weight of the target, >= 0 (tuned 0.25).
         epsilon: largest KL divergence of a step in nats, >= 1e-9 (tuned 0.1).
         target_from: number of the first update with the target, counted from 1, >= 0 (tuned 10).
+        start: "easiest", the default task or else the corner of lower bounds, or "random".
         accept: "both": a step must hold epsilon and improve; "either": 1.5 epsilon or improve.
         ratio_at: "draw" or "clipped": where densities are compared.
         baseline: subtract the mean value.
@@ -88,6 +93,7 @@ class SPDL(Teacher):
         zeta: float = 0.25,
         epsilon: float = 0.1,
         target_from: int = 10,
+        start: str | None = None,
         accept: str | None = None,
         ratio_at: str | None = None,
         baseline: bool | None = None,
@@ -97,7 +103,7 @@ class SPDL(Teacher):
         least_outcomes: int | None = None,
     ):
         super().__init__(task_space, seed=seed, knowledge=knowledge)
-        given = accept, ratio_at, baseline, clock
+        given = start, accept, ratio_at, baseline, clock
         vars(self).update(choose("SPDL", preset, BEHAVIOURS, given))
         first, every = SCHEDULES[self.clock]
         self.first_update = first if first_update is None else first_update
@@ -109,8 +115,8 @@ class SPDL(Teacher):
         require("SPDL", 1e-9, np.inf, epsilon=epsilon, update_every=self.update_every)
         require("SPDL", 1, np.inf, least_outcomes=self.least)
         self.box = UnitBox(task_space, type(self).__name__)
-        start = diagonal(*self.box.start(self.knowledge, self.rng))
-        self.mean, self.factor = start.mean, start.factor
+        first = diagonal(*self.box.start(self.knowledge, self.rng, self.start))
+        self.mean, self.factor = first.mean, first.factor
         self.target = diagonal(*self.box.target(self.knowledge))
         self.open = np.full((OPEN, 1 + self.box.size), -1.0)  # number of the proposal, its draw
         self.draws, self.facts = np.empty((0, self.box.size)), np.empty(0)  # since the last update

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from teachers.base import Knowledge, TaskSpace
-from teachers.fixed import bounded_box
+from teachers.fixed import bounded_box, easiest_task
 
 # Standard deviations as shares of each range: of a random easy region, and of the whole space.
 SUB_REGION, WHOLE_SPACE = 0.1, 0.25
@@ -20,7 +20,7 @@ class UnitBox:
 
     def __init__(self, task_space: TaskSpace, who: str):
         box = bounded_box(task_space, who)
-        self.low, self.high = box.low, box.high
+        self.task_space, self.low, self.high = task_space, box.low, box.high
         self.free = np.flatnonzero(self.high > self.low)
         self.unit, self.size = (self.high - self.low)[self.free], len(self.free)
 
@@ -41,14 +41,19 @@ class UnitBox:
         return (mean - self.low)[self.free] / self.unit, std[self.free] / self.unit
 
     def start(
-        self, knowledge: Knowledge, rng: np.random.Generator
+        self, knowledge: Knowledge, rng: np.random.Generator, where: str
     ) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation (size,) of the told initial Gaussian.
 
-        Untold, a random sub-region: the mean is uniform in the box, the deviation 0.1.
+        Untold, a sub-region of deviation 0.1 around the easiest task, or, with ``where`` "random",
+        around a uniform one.
         """
-        region = rng.random(self.size), np.full(self.size, SUB_REGION)
-        return region if knowledge.initial is None else self.gaussian(knowledge.initial)
+        mean = rng.random(self.size)
+        if knowledge.initial is not None:
+            return self.gaussian(knowledge.initial)
+        if where == "easiest":
+            mean = self.positions(easiest_task(self.task_space, knowledge)[None])[0]
+        return mean, np.full(self.size, SUB_REGION)
 
     def target(self, knowledge: Knowledge) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation (size,) of the told target, else 0.5 and 0.25."""

@@ -228,7 +228,9 @@ def test_told_and_untold_distributions():
     assert tasks.std(axis=0) == pytest.approx(pair[1], rel=0.05)
     assert teacher.target.mean == pytest.approx([0.25, 0.75])
     assert np.diag(teacher.target.factor) == pytest.approx([0.1, 0.05])
-    untold = [SPDL(space, seed=seed) for seed in range(300)]
+    assert np.array_equal(SPDL(space, seed=0).mean, [0, 0])
+    untold = [SPDL(space, seed=seed, start="random") for seed in range(300)]
+    assert SPDL(space, seed=7, preset="parity").mean == pytest.approx(untold[7].mean)
     means = np.array([each.mean for each in untold])
     assert means.min() >= 0 and means.max() <= 1
     assert means.std(axis=0) == pytest.approx([12**-0.5] * 2, abs=0.03)  # uniform
@@ -267,7 +269,7 @@ def test_the_difficulty_of_tasks_follows_the_student(cls):
 
 
 def test_a_start_without_returns_lasts_for_ever():
-    teacher = SPDL(TaskSpace(Hypercube().task_space), seed=0)
+    teacher = SPDL(TaskSpace(Hypercube().task_space), seed=0, start="random")
     start = teacher.mean.copy()
     _, mastered = hypercube_run(teacher, 4000)
     assert mastered == 0 and teacher.updates > 100 and np.array_equal(teacher.mean, start)
