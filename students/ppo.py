@@ -115,15 +115,12 @@ class PPO(Student):
         forget_every: int | None = None,
     ):
         _check_spaces(observation_space, action_space)
-        if preset not in PRESETS:
-            raise ValueError(f"PPO expects preset to be one of {[*PRESETS]}, but got {preset!r}")
-        given = {"hidden": hidden, "shared": shared, "rollout": rollout, "epochs": epochs}
-        given |= {"minibatch": minibatch, "learning_rate": learning_rate}
-        given |= {"initial_log_std": initial_log_std}
-        chosen = PRESETS[preset] | {k: v for k, v in given.items() if v is not None}
-        self.num_envs, self.forget_every = num_envs, forget_every
-        self.epochs, self.minibatch = chosen["epochs"], chosen["minibatch"]
-        self.rollout_steps, self.learning_rate = chosen["rollout"], chosen["learning_rate"]
+        hidden, shared, rollout, epochs, minibatch, learning_rate, initial_log_std = _chosen(
+            preset, hidden, shared, rollout, epochs, minibatch, learning_rate, initial_log_std
+        )
+        self.num_envs, self.epochs, self.minibatch = num_envs, epochs, minibatch
+        self.rollout_steps, self.learning_rate = rollout, learning_rate
+        self.forget_every = forget_every
         self.anneal_learning_rate = anneal_learning_rate
         self.clip, self.value_clip = clip, value_clip
         self.value_coefficient, self.entropy_coefficient = value_coefficient, entropy_coefficient
@@ -137,7 +134,7 @@ class PPO(Student):
         self.device = resolve_device(device)
         self.generator = torch.Generator().manual_seed(seed)
         self.size = (*observation_space.shape, *action_space.shape)
-        self.shape = chosen["hidden"], activation, chosen["shared"], chosen["initial_log_std"]
+        self.shape = hidden, activation, shared, initial_log_std
         self._start()
 
     def _start(self) -> None:
@@ -369,6 +366,14 @@ class PPO(Student):
         self.filled = filled
         for name, store in self.rollout.items():
             store[:filled] = state["rollout"][name]
+
+
+def _chosen(preset: str, *given: Any) -> list[Any]:
+    """What was given, in the order of the presets; where that is None, the preset's value."""
+    if preset not in PRESETS:
+        raise ValueError(f"PPO expects preset to be one of {[*PRESETS]}, but got {preset!r}")
+    usual = PRESETS[preset].values()
+    return [old if new is None else new for old, new in zip(usual, given, strict=True)]
 
 
 def _check_spaces(observation_space: spaces.Space, action_space: spaces.Space) -> None:
