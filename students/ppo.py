@@ -120,18 +120,15 @@ class PPO(Student):
         )
         self.num_envs, self.epochs, self.minibatch = num_envs, epochs, minibatch
         self.rollout_steps, self.learning_rate = rollout, learning_rate
-        self.forget_every = forget_every
-        self.anneal_learning_rate = anneal_learning_rate
-        self.clip, self.value_clip = clip, value_clip
+        self.anneal_learning_rate, self.forget_every = anneal_learning_rate, forget_every
+        self.clip, self.value_clip, self.max_gradient_norm = clip, value_clip, max_gradient_norm
         self.value_coefficient, self.entropy_coefficient = value_coefficient, entropy_coefficient
         self.discount, self.gae_lambda = discount, gae_lambda
-        self.max_gradient_norm = max_gradient_norm
         self.normalize_observations = normalize_observations
         self.normalize_rewards = normalize_rewards
         self.observation_clip, self.reward_clip = observation_clip, reward_clip
         _check_ranges(self)
-        self.action_space = action_space
-        self.device = resolve_device(device)
+        self.action_space, self.device = action_space, resolve_device(device)
         self.generator = torch.Generator().manual_seed(seed)
         self.size = (*observation_space.shape, *action_space.shape)
         self.shape = hidden, activation, shared, initial_log_std
