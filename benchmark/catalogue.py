@@ -16,6 +16,7 @@ from teachers.status import STATUS
 KINDS = ("teachers", "protocols", "worlds", "tasks", "students")
 COSTS = Path(__file__).with_name("teacher_costs.json")  # written by tests/bench_teachers.py
 HEADINGS = ("name", "task spaces", "reads", "privileges", "µs per task", "status", "reference")
+WIDTHS = (17, 8, 11, 14, 8, 25, 13)  # 120 columns with their rules
 PAGE = """# The catalogue of teachers
 
 Written by `python -m benchmark.catalogue`, also to be had as `lyceum list teachers`. What a
@@ -85,8 +86,8 @@ def print_page() -> None:
 
 def _teachers() -> Table:
     table = Table(title="Teachers", title_justify="left", caption="lyceum show NAME tells more")
-    for heading in HEADINGS:
-        table.add_column(heading, overflow="fold", min_width=40 if heading == "status" else None)
+    for heading, width in zip(HEADINGS, WIDTHS, strict=True):
+        table.add_column(heading, overflow="fold", width=width)
     for *cells, reference in teacher_rows():
         table.add_row(*cells, reference.partition(", http")[0])  # the page and ``show`` have links
     return table

@@ -210,3 +210,37 @@ def squashed_log_prob(
     gaussian = -0.5 * (noise.square() + float(np.log(2 * np.pi))) - log_std
     slope = 2 * (raw + float(np.log(2))) - 4 * nn.functional.softplus(raw, beta=2)
     return (gaussian - slope).sum(-1)
+
+
+class SoftNetworks(nn.Module):
+    """What soft actor-critic learns: policy, two Q networks, temperature, perhaps a value network.
+
+    All networks have hidden layers of the same widths.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        hidden: Sequence[int],
+        log_std_range: Sequence[float],
+        with_value: bool,
+        temperature: float,
+        generator: torch.Generator,
+    ):
+        super().__init__()
+        self.policy = SquashedGaussian(inputs, outputs, hidden, log_std_range, generator)
+        self.critics = Perceptrons(2, (inputs + outputs, *hidden, 1), generator)
+        self.state_value = Perceptrons(1, (inputs, *hidden, 1), generator) if with_value else None
+        self.log_temperature = nn.Parameter(torch.tensor([float(temperature)]).log())
+
+    def temperature(self) -> torch.Tensor:
+        """The weight of the entropy (1,), as a constant."""
+        return self.log_temperature.detach().exp()
+
+
+def twin_q(
+    critics: Perceptrons, observations: torch.Tensor, actions: torch.Tensor, frozen: bool = False
+) -> torch.Tensor:
+    """Q values (2, n) of actions (n, outputs) at observations (n, inputs)."""
+    return critics(torch.cat([observations, actions], dim=-1), frozen).squeeze(-1)
