@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +38,17 @@ def save(folder: Path, number: int, state: dict[str, Any]) -> None:
 
 def load(folder: Path) -> dict[str, Any] | None:
     """Return the newest undamaged state, or None if there is none."""
+    return next(states(folder), None)
+
+
+def states(folder: Path) -> Iterator[dict[str, Any]]:
+    """Yield the undamaged states, newest first."""
     for path in sorted(folder.glob("*.npz"), reverse=True):
         raw = path.read_bytes()
         digest, content = raw[:32], raw[32:]
         if hashlib.sha256(content).digest() == digest:
             with np.load(io.BytesIO(content), allow_pickle=False) as stored:
-                return _decode(json.loads(stored["tree"].tobytes()), stored)
-    return None
+                yield _decode(json.loads(stored["tree"].tobytes()), stored)
 
 
 def _encode(value: Any, arrays: dict[str, np.ndarray]) -> Any:

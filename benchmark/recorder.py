@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -18,6 +19,8 @@ from benchmark.assemble import Assembly
 from benchmark.evaluate import Evaluation
 from benchmark.metrics import pooled_score
 from benchmark.strict_json import write_bytes_atomically
+from students.base import Student
+from students.journal import DamagedRows
 
 REPORT_SECONDS = 0.5
 
@@ -48,10 +51,13 @@ class Recorder:
 
     def attach(self, assembly: Assembly) -> None:
         """Bind the run and continue from its newest checkpoint, if there is one."""
-        self.assembly = assembly
-        state = checkpoint.load(self.folder / "checkpoint")
-        if state is not None:
-            self._restore(state)
+        self.assembly, folder = assembly, self.folder / "checkpoint"
+        if isinstance(assembly.student, Student):
+            assembly.student.keep_in(folder)
+        for state in checkpoint.states(folder):
+            with contextlib.suppress(DamagedRows):  # then the older state may do
+                self._restore(state)
+                break
         self._rewrite_curve()
 
     def on_outcomes(self, spent: np.ndarray, columns: dict[str, np.ndarray]) -> None:
@@ -150,8 +156,8 @@ class Recorder:
     def _restore(self, state: dict[str, Any]) -> None:
         checkpoint.require_same(self.identity, state["identity"], self.folder)
         assembly = self.assembly
+        assembly.student.load_state_dict(state["student"])  # first: it may refuse
         assembly.ledger.load_state_dict(state["ledger"])
-        assembly.student.load_state_dict(state["student"])
         assembly.teacher.load_state_dict(state["teacher"])
         assembly.loop.load_state_dict(state["loop"])
         self.rows, self.curriculum = state["rows"], state["curriculum"]

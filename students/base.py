@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,14 @@ class Student(ABC):
     def value(self, observations: np.ndarray) -> np.ndarray:
         """Return the estimated return (n,) of observations (n, *observation_shape), raw units."""
         raise NotImplementedError(f"{type(self).__name__} has no value function")
+
+    def keep_in(self, folder: Path) -> None:  # noqa: B027
+        """Keep what is large in files of ``folder`` from now on, so that states stay small.
+
+        A student with a large memory may then let ``state_dict`` write what is new there and only
+        refer to it. The files must serve the last two states, and ``load_state_dict`` raises
+        ``DamagedRows`` (students/journal.py) before it changes anything if they do not.
+        """
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:
