@@ -37,6 +37,7 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench_teachers --out out/bench_teachers.json
 
 clean:
 	rm -rf $(VENV) out runs
