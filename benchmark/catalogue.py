@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -58,7 +59,7 @@ def print_catalogue(console: Console, what: str) -> None:
 
 def teacher_rows() -> list[tuple[str, ...]]:
     """One row per registered teacher; its cells are those of ``HEADINGS``."""
-    costs = json.loads(COSTS.read_text("utf-8"))["microseconds_per_task"]
+    costs = _measured()["microseconds_per_task"]
     return [
         (
             name,
@@ -75,13 +76,18 @@ def teacher_rows() -> list[tuple[str, ...]]:
 
 def print_page() -> None:
     """Print ``docs/catalogue.md``."""
-    print(PAGE.format(episode=json.loads(COSTS.read_text("utf-8"))["episode_microseconds"]))
+    print(PAGE.format(episode=_measured()["episode_microseconds"]))
     print("| " + " | ".join(HEADINGS) + " |")
     print("|---" * len(HEADINGS) + "|")
     for name, *middle, reference in teacher_rows():
         paper, _, link = reference.rpartition(", ")
         cell = f"[{paper}]({link})" if link.startswith("http") else reference
         print("| " + " | ".join([f"`{name}`", *middle, cell]) + " |")
+
+
+def _measured() -> dict[str, Any]:
+    """What tests/bench_teachers.py wrote."""
+    return json.loads(COSTS.read_text("utf-8"))
 
 
 def _teachers() -> Table:

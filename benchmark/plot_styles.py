@@ -40,7 +40,6 @@ def teacher_style(name: str, reference: str = "uniform") -> tuple[str, Any]:
 
 
 def styles_of(scores: Mapping[str, np.ndarray], reference: str) -> dict[str, tuple[str, Any]]:
-    """Colour and dash of every teacher; in a crowd, of the best and the reference."""
     """Colour and dash of every teacher; in a crowd, of the best by mean score and the reference."""
     if len(scores) <= _CROWD:
         return {name: teacher_style(name, reference) for name in scores}

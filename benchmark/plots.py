@@ -85,8 +85,9 @@ def plot_learning_curves(
     bright = [name for name in scores if styles[name][0] != FAINT]
     if len(bright) < len(scores):
         scores = dict(sorted(scores.items(), key=lambda item: -item[1].mean()))
-    place = {name: _places(records, x) for name, records in runs.items()}
-    if seconds is not None:
+    if seconds is None:
+        place = {name: _places(records, x) for name, records in runs.items()}
+    else:
         place = {name: np.mean(seconds[name], axis=0) for name in runs}
     confidence = protocol.statistics.confidence
     with _style():
