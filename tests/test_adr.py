@@ -6,8 +6,9 @@ from environments.hypercube import MASTERED, Hypercube
 from students.base import Transitions
 from students.synthetic import SyntheticStudent
 from teachers.adr import ADR, OPEN
-from teachers.base import Knowledge, Outcomes, TaskSpace
+from teachers.base import Knowledge, TaskSpace
 from teachers.check_classroom import Lesson, Pupil
+from tests.lessons import Class, outcomes
 
 GOOD, BAD = 180.0, 0.0  # exactly the tuned thresholds
 RAW = {"thresholds": (BAD, GOOD)}
@@ -24,34 +25,6 @@ PRESETS = pytest.mark.parametrize("preset", ["corrected", "parity"])
 
 def start_at(*task):
     return Knowledge(initial=(np.array(task, float), np.full(len(task), 0.1)))
-
-
-def outcomes(numbers, tasks, score, success=None):
-    n = len(tasks)
-    score = np.broadcast_to(np.asarray(score, dtype=float), n)
-    success = np.zeros(n) if success is None else np.asarray(success, dtype=float)
-    return Outcomes(np.asarray(numbers), tasks, score, success, np.ones(n, dtype=int))
-
-
-class Class:
-    """A teacher, and the numbers of its proposals; ``returns`` maps tasks (n, D) to returns."""
-
-    def __init__(self, teacher):
-        self.teacher, self.number = teacher, 0
-
-    def propose(self, count=1):
-        tasks = self.teacher.propose(count, 0.5).tasks
-        self.number += count
-        return np.arange(self.number - count, self.number), tasks
-
-    def teach(self, returns, rounds, count=1):
-        proposed = []
-        for _ in range(rounds):
-            numbers, tasks = self.propose(count)
-            value = returns(tasks) if callable(returns) else returns
-            self.teacher.observe(outcomes(numbers, tasks, value))
-            proposed.append(tasks)
-        return np.concatenate(proposed)
 
 
 def widened(space=UNIT, start=(0.5, 0.5), rounds=400, **options):

@@ -8,7 +8,8 @@ from gymnasium import spaces
 
 from teachers.adr import ADR
 from teachers.base import TaskSpace
-from tests.test_adr import GOOD, PRESETS, RAW, UNIT, Class, box, outcomes, start_at, widened
+from tests.lessons import Class, outcomes
+from tests.test_adr import GOOD, PRESETS, RAW, UNIT, box, start_at, widened
 
 
 def test_the_release_restarts_its_stream_at_every_move():
