@@ -184,7 +184,8 @@ class SyntheticStudent(Student):
                 f"but one of shape {observations.shape} lies outside or holds NaN"
             )
         share = ((observations - self.begin) / (self.end - self.begin))[:, : self.relevant]
-        index = np.clip((share * self.cubes).astype(np.int64), 0, self.cubes - 1)
+        index = (share * self.cubes).astype(np.int64)
+        index = np.minimum(np.maximum(index, 0), self.cubes - 1)  # np.clip takes twice as long
         beyond = (share > 1.0).any(axis=1)
         return np.where(beyond, len(self.competence) - 1, index @ self.strides)
 

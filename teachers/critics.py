@@ -51,8 +51,9 @@ class Ensemble(nn.Module):
         for inputs, outputs in itertools.pairwise(sizes):
             drawn = rng.uniform(-1, 1, (count, inputs + 1, outputs)) / np.sqrt(inputs)
             drawn = torch.from_numpy(drawn.astype(np.float32))
-            self.weights.append(nn.Parameter(drawn[:, 1:]))
-            self.biases.append(nn.Parameter(drawn[:, :1]))
+            # Adam's fused kernel takes gaps between the rows for numbers of theirs.
+            self.weights.append(nn.Parameter(drawn[:, 1:].contiguous()))
+            self.biases.append(nn.Parameter(drawn[:, :1].contiguous()))
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Answers (count, m) to inputs (count, m, sizes[0]), a batch of its own for each."""

@@ -53,6 +53,8 @@ class LevelBuffer:
         self.tasks, self.seeds = np.empty((0, dimensions)), np.empty(0, dtype=np.int64)
         self.scores, self.best = np.empty(0), np.empty(0)
         self.stale = np.empty(0, dtype=np.int64)
+        self._places: dict[tuple[int, bytes], int] = {}  # of every level
+        self._ranked: np.ndarray | None = None  # what _by_rank says until a score changes
 
     def __len__(self) -> int:
         return len(self.seeds)
@@ -79,10 +81,7 @@ class LevelBuffer:
 
     def find(self, task: np.ndarray, seed: int) -> int | None:
         """Return the place of a level, None if it is not stored."""
-        for place in np.flatnonzero(self.seeds == seed):
-            if np.array_equal(self.tasks[place], task):
-                return int(place)
-        return None
+        return self._places.get(_level(task, seed))
 
     def best_of(self, task: np.ndarray, seed: int) -> float:
         """The highest return seen on a level, minus infinity if it is not stored."""
@@ -97,11 +96,13 @@ class LevelBuffer:
         """
         place = self.find(task, seed)
         if place is not None:
+            self._ranked = None
             old = self.scores[place]
             self.scores[place] = (1 - self.smoothing) * old + self.smoothing * score
             self.best[place] = max(best, self.best[place])
             return True
         if len(self) < self.capacity:
+            self._ranked, self._places[_level(task, seed)] = None, len(self)
             row = {"tasks": task[None], "seeds": seed, "scores": score, "best": best, "stale": 0}
             for name in COLUMNS:
                 column = getattr(self, name)
@@ -111,18 +112,27 @@ class LevelBuffer:
         weakest = int(np.argmin(self.probabilities()))
         if score < self.scores[weakest]:
             return False
+        del self._places[_level(self.tasks[weakest], self.seeds[weakest])]
+        self._ranked, self._places[_level(task, seed)] = None, weakest
         self.tasks[weakest], self.seeds[weakest] = task, seed
         self.scores[weakest], self.best[weakest], self.stale[weakest] = score, best, 0
         return True
 
     def _by_rank(self) -> np.ndarray:
         """Rank prioritisation (n,); levels with equal scores get the mean of their weights."""
+        if self._ranked is not None:
+            return self._ranked
         if not len(self):
             return np.empty(0)
         weights = np.arange(1.0, len(self) + 1) ** (-1 / self.temperature)
-        _, group, sizes = np.unique(-self.scores, return_inverse=True, return_counts=True)
-        shared = np.add.reduceat(weights, np.cumsum(sizes) - sizes) / sizes
-        return shared[group] / weights.sum()
+        order = np.argsort(-self.scores, kind="stable")
+        ranked = self.scores[order]
+        first = np.flatnonzero(np.append(True, ranked[1:] != ranked[:-1]))  # of equal scores
+        sizes = np.diff(first, append=len(ranked))
+        shared = np.empty(len(ranked))
+        shared[order] = np.repeat(np.add.reduceat(weights, first) / sizes, sizes)
+        self._ranked = shared / weights.sum()
+        return self._ranked
 
     def state_dict(self) -> dict[str, Any]:
         """All columns, as copies."""
@@ -132,6 +142,14 @@ class LevelBuffer:
         """Continue exactly where ``state_dict`` was taken."""
         for name in COLUMNS:
             setattr(self, name, np.array(state[name]))
+        levels = zip(self.tasks, self.seeds, strict=True)
+        self._places = {_level(*level): place for place, level in enumerate(levels)}
+        self._ranked = None
+
+
+def _level(task: np.ndarray, seed: int) -> tuple[int, bytes]:
+    """What tells a level from all others."""
+    return int(seed), np.asarray(task, dtype=np.float64).tobytes()
 
 
 def refuse_unless(name: str, value: Any, holds: bool, rule: str) -> None:

@@ -104,7 +104,10 @@ class Judge:
             past, best = buffer.best_of(task, seed), float(returns[rows].max())
             known = max(best, past if np.isfinite(past) else columns["inherited"][rows].max())
             scores = [self.score(known, returns[row], judged[row]) for row in rows]
-            mean = float(np.average(scores, weights=columns["length"][rows]))
+            # An average of one would be rounded twice for nothing.
+            mean = scores[0]
+            if len(rows) > 1:
+                mean = float(np.average(scores, weights=columns["length"][rows]))
             buffer.offer(task, seed, mean, best)
 
     def read(

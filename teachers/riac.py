@@ -117,15 +117,17 @@ class RIAC(Teacher):
     def observe(self, outcomes: Outcomes) -> None:
         """Learn from outcomes in the order in which they arrive."""
         positions = (np.asarray(outcomes.tasks) - self.low)[:, self.free] / self.unit
+        changed: set[int] = set()
         for point in np.column_stack([np.clip(positions, 0, 1), outcomes.score]):
             path = self._path(point[:-1])
             for region in path:
                 capacity = self.capacity[region]
-                self.points[region] = np.vstack([self.points[region], point])[-capacity:]
+                self.points[region] = np.concatenate([self.points[region], point[None]])[-capacity:]
             if len(self.points[path[-1]]) > self.region_size and len(self.free):
                 self._split(path[-1])
-            for region in path:
-                self.alp[region] = self._progress(self.points[region])
+            changed.update(path)
+        for region in changed:
+            self.alp[region] = self._progress(self.points[region])
 
     def _path(self, position: np.ndarray) -> list[int]:
         """The regions that contain a position (free dimensions,), from the whole box to a leaf."""
@@ -141,7 +143,9 @@ class RIAC(Teacher):
             return 0.0
         # Shifted, so that equal returns give exactly 0; as quarters, so that none overflows.
         quarters = returns / 4 - returns[0] / 4
-        means = [float((half / len(half)).sum()) for half in np.array_split(quarters, 2)]
+        middle = (len(quarters) + 1) // 2
+        halves = quarters[:middle], quarters[middle:]
+        means = [float((half / len(half)).sum()) for half in halves]
         return min(4 * abs(means[0] - means[1]), LARGEST)
 
     def _split(self, leaf: int) -> None:

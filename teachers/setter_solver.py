@@ -121,8 +121,8 @@ class SetterSolver(Teacher):
         self.proposed, self.updates = 0, 0
         flow = Flow(max(size, 1), hidden, self.rng, wide=self.start == "wide").float()
         judge = mlp((max(size, 1), *[JUDGE_HIDDEN] * self.judge_layers, 1), nn.ReLU, self.rng)
-        self.setter = Trained(flow, torch.optim.Adam, lr=rate, foreach=True)
-        self.judge = Trained(judge, torch.optim.Adam, lr=rate, foreach=True)
+        self.setter = Trained(flow, torch.optim.Adam, lr=rate, fused=True)
+        self.judge = Trained(judge, torch.optim.Adam, lr=rate, fused=True)
 
     def propose(self, count: int, progress: float) -> Proposal:
         """Return ``count`` tasks (count, D); ``progress`` is ignored."""

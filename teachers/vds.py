@@ -169,7 +169,7 @@ class VDS(Teacher):
     def _build(self, size: int) -> None:
         """Make room for inputs of ``size`` numbers, and critics that take them."""
         network = Ensemble((size, *self.hidden, 1), self.count, self.rng)
-        self.critics = Trained(network, torch.optim.Adam, lr=self.learning_rate)
+        self.critics = Trained(network, torch.optim.Adam, lr=self.learning_rate, fused=True)
         self.replay = np.zeros((self.memory_size, 2 * size + 3), dtype=np.float32)
         self.starts = np.zeros((STARTS, size), dtype=np.float32)
         # Positions keep these; those of observations are found at each update.
@@ -180,9 +180,11 @@ class VDS(Teacher):
         rewards = np.asarray(trace["rewards"], dtype=np.float64)
         length = len(rewards)
         observations = np.asarray(trace["observations"]).reshape(length + 1, -1)
-        inputs = np.column_stack([observations, np.tile(position, (length + 1, 1))])
+        size = observations.shape[1] + len(position)
         if self.critics is None:
-            self._build(inputs.shape[1])
+            self._build(size)
+        inputs = np.empty((length + 1, size))
+        inputs[:, : -len(position)], inputs[:, -len(position) :] = observations, position
         # The first STARTS episodes, then each of all so far with the same chance.
         place = self.seen if self.seen < STARTS else int(self.rng.random() * (self.seen + 1))
         if place < STARTS:
@@ -193,7 +195,9 @@ class VDS(Teacher):
             rows = np.append(0, others)
         end, *numbers = n_step_transitions(rewards, trace["terminated"], self.discount, self.n_step)
         place = (self.stored + np.arange(len(rows))) % self.memory_size
-        self.replay[place] = np.column_stack([inputs[:-1], inputs[end], *numbers])[rows]
+        self.replay[place, :size] = inputs[rows]
+        self.replay[place, size:-3] = inputs[end[rows]]
+        self.replay[place, -3:] = np.array(numbers).T[rows]
         self.stored, self.seen = self.stored + len(rows), self.seen + 1
         self.waiting += length
 
