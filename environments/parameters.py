@@ -32,6 +32,8 @@ def bounded(
 ) -> tuple[TaskParameter, ...]:
     """The parameters ``used`` with other bounds; a default outside moves to the nearest.
 
+    Equal bounds pin a parameter: teachers and tasks keep the dimension, which then has no width.
+
     Raises:
         ValueError: a name is neither used nor ``left_out``, or a range is empty or not finite.
     """
@@ -42,9 +44,10 @@ def bounded(
     parameters = []
     for one in used:
         low, high = (float(end) for end in bounds.get(one.name, (one.low, one.high)))
-        if not (np.isfinite([low, high]).all() and low < high):
+        if not (np.isfinite([low, high]).all() and low <= high):
             raise ValueError(
-                f"task_bounds of {one.name} must be finite with low < high, but are ({low}, {high})"
+                f"task_bounds of {one.name} must be finite with low <= high, but are "
+                f"({low}, {high})"
             )
         default = min(max(one.default, low), high)
         parameters.append(replace(one, low=low, high=high, default=default))

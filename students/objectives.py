@@ -1,7 +1,7 @@
-"""The equations of proximal policy optimisation: advantages and losses.
+"""The equations of PPO and SAC: advantages, values and losses.
 
 Schulman et al., 2016, https://arxiv.org/abs/1506.02438 (generalised advantages) and 2017,
-https://arxiv.org/abs/1707.06347.
+https://arxiv.org/abs/1707.06347 (PPO); Haarnoja et al., 2018, https://arxiv.org/abs/1812.05905.
 """
 
 from __future__ import annotations
@@ -48,3 +48,17 @@ def value_loss(
         moved = old_values + (values - old_values).clamp(-clip, clip)
         error = torch.maximum(error, (moved - targets).square())
     return 0.5 * error.mean()
+
+
+def soft_value(
+    q: torch.Tensor, log_prob: torch.Tensor, temperature: torch.Tensor | float
+) -> torch.Tensor:
+    """Soft value (n,) from both Q values (2, n) and the log-density (n,) of sampled actions."""
+    return torch.minimum(q[0], q[1]) - temperature * log_prob
+
+
+def temperature_loss(
+    log_temperature: torch.Tensor, log_prob: torch.Tensor, target_entropy: float
+) -> torch.Tensor:
+    """Falls as the temperature does while the entropy, -log_prob, is above its target (scalar)."""
+    return -(log_temperature * (log_prob.detach().mean() + target_entropy)).sum()

@@ -19,7 +19,11 @@ actions is exact (there a 1e-6 inside the logarithm bounds it); all random numbe
 several worlds the environment steps of all of them count.
 
 ``preset="fast"`` takes discount, slow copy and random start from the settings tuned for
-BipedalWalker-v3 in RL Baselines3 Zoo, with networks and batches that cost a fraction.
+BipedalWalker-v3 in RL Baselines3 Zoo, with networks and batches that cost a fraction. There the
+noise of a policy depends on the state and stays for 64 steps; here it is correlated in time, which
+does the same (O. Eberhard, J. Hollenstein, C. Pinneri, G. Martius, "Pink Noise Is All You Need",
+2023, https://openreview.net/forum?id=hQ9V5QN27eS): independent noise averages out before a limb
+has moved.
 """
 
 from __future__ import annotations
@@ -36,13 +40,14 @@ from gymnasium import spaces
 
 from students.base import Student, Transitions
 from students.networks import SoftNetworks, flatten, resolve_device, twin_q
+from students.objectives import soft_value, temperature_loss
 from students.replay import ReplayMemory
 
 FORMS = ("current", "value")
 PRESETS = ("fast", "parity")
 SETTINGS: dict[str, tuple[Any, Any]] = {  # fast, parity
     "form": ("current", "value"),
-    "hidden": ((64, 64), (400, 300)),
+    "hidden": ((128, 128), (400, 300)),
     "learning_rate": (1e-3, 1e-3),
     "discount": (0.98, 0.99),
     "polyak": (0.98, 0.995),
@@ -53,7 +58,8 @@ SETTINGS: dict[str, tuple[Any, Any]] = {  # fast, parity
     "random_steps": (10_000, 10_000),
     "learning_starts": (1_000, 1),
     "update_every": (64, 0),
-    "update_ratio": (0.25, 0.1),
+    "update_ratio": (0.5, 0.1),
+    "noise_correlation": (0.9, 0.0),
 }
 GATHER = 65_536  # at most about this many transitions are drawn from memory at once
 VALUE_SAMPLES = 8  # actions per observation that ``value`` averages over
@@ -86,6 +92,8 @@ class SAC(Student):
         update_every: environment steps, over all worlds, between two rounds of optimiser steps;
             0: a round at the end of each episode.
         update_ratio: optimiser steps per environment step, > 0; a round of an episode rounds up.
+        noise_correlation: of the noise in a world's action with that in its last one, in [0, 1);
+            the noise of a single step stays standard normal.
         forget_every: environment steps, over all worlds, after which ``forget`` is called, again
             and again, >= 1; None: never.
 
@@ -116,6 +124,7 @@ class SAC(Student):
         learning_starts: int | None = None,
         update_every: int | None = None,
         update_ratio: float | None = None,
+        noise_correlation: float | None = None,
         forget_every: int | None = None,
     ):
         given = {name: value for name, value in locals().items() if name in SETTINGS}
@@ -153,6 +162,7 @@ class SAC(Student):
         self.target_parameters = flatten(self.target)
         self.followed = [parameter.detach() for parameter in followed.parameters()]
         self.followers = list(self.target.parameters())
+        self.noise: torch.Tensor | None = None  # (num_envs, outputs) of the latest exploration
 
     def forget(self) -> None:
         """Become a new student: weights, optimiser and slow copy start anew, memory is emptied.
@@ -173,9 +183,16 @@ class SAC(Student):
         with torch.inference_mode():
             raw, log_std = self.networks.policy.gaussian(observations)
             if explore:
-                noise = torch.randn(shape, generator=self.generator).to(self.device)
-                raw = torch.addcmul(raw, noise, log_std.exp())
+                raw = torch.addcmul(raw, self._explore(shape).to(self.device), log_std.exp())
             return self._scaled(torch.tanh(raw))
+
+    def _explore(self, shape: tuple[int, int]) -> torch.Tensor:
+        """Standard normal noise, first-order autoregressive in time for each of the worlds."""
+        fresh, kept = torch.randn(shape, generator=self.generator), self.noise_correlation
+        if kept and self.noise is not None and self.noise.shape == fresh.shape:
+            fresh = kept * self.noise + math.sqrt(1 - kept**2) * fresh
+        self.noise = fresh
+        return fresh
 
     def observe(self, transitions: Transitions) -> None:
         """Remember one step of all worlds; learn and forget when it is time."""
@@ -315,6 +332,7 @@ class SAC(Student):
             "steps": self.steps,
             "owed": self.owed,
             "lengths": self.lengths.copy(),
+            "noise": None if self.noise is None else self.noise.numpy().copy(),
             "generator": self.generator.get_state().numpy().copy(),
             "parameters": self.parameters.cpu().numpy().copy(),
             "target": self.target_parameters.cpu().numpy().copy(),
@@ -339,6 +357,8 @@ class SAC(Student):
         self.memory.load_state_dict(state["memory"])
         self.updates, self.steps = int(state["updates"]), int(state["steps"])
         self.owed, self.lengths = float(state["owed"]), np.array(state["lengths"])
+        noise = state["noise"]
+        self.noise = None if noise is None else torch.from_numpy(np.array(noise))
         self.generator.set_state(torch.from_numpy(np.array(state["generator"])))
         self.parameters.copy_(torch.from_numpy(np.array(state["parameters"])))
         self.target_parameters.copy_(torch.from_numpy(np.array(state["target"])))
@@ -346,20 +366,6 @@ class SAC(Student):
             name: torch.from_numpy(np.array(array)).to(self.device)
             for name, array in state["adam"].items()
         }
-
-
-def soft_value(
-    q: torch.Tensor, log_prob: torch.Tensor, temperature: torch.Tensor | float
-) -> torch.Tensor:
-    """Soft value (n,) from both Q values (2, n) and the log-density (n,) of sampled actions."""
-    return torch.minimum(q[0], q[1]) - temperature * log_prob
-
-
-def temperature_loss(
-    log_temperature: torch.Tensor, log_prob: torch.Tensor, target_entropy: float
-) -> torch.Tensor:
-    """Falls as the temperature does while the entropy, -log_prob, is above its target (scalar)."""
-    return -(log_temperature * (log_prob.detach().mean() + target_entropy)).sum()
 
 
 def _check_spaces(observation_space: spaces.Space, action_space: spaces.Space) -> None:
@@ -377,6 +383,7 @@ def _check_ranges(student: SAC) -> None:
         ("num_envs capacity batch", ">= 1", lambda x: x >= 1),
         ("learning_rate update_ratio", "> 0", lambda x: 0 < x < math.inf),
         ("discount polyak", "in [0, 1]", lambda x: 0 <= x <= 1),
+        ("noise_correlation", "in [0, 1)", lambda x: 0 <= x < 1),
         ("temperature", "> 0 or 'auto'", lambda x: x == "auto" or 0 < x < math.inf),
         ("log_std_range", "low < high", lambda x: -math.inf < x[0] < x[1] < math.inf),
         ("random_steps update_every", ">= 0", lambda x: x >= 0),

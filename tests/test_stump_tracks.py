@@ -122,7 +122,7 @@ def test_bad_arguments_are_named():
         StumpTracks(max_episode_steps=0)
     with pytest.raises(ValueError, match="stump_hight"):
         StumpTracks(task_bounds={"stump_hight": (0, 9)})
-    with pytest.raises(ValueError, match="low < high"):
+    with pytest.raises(ValueError, match="low <= high"):
         StumpTracks(task_bounds={"stump_height": (3, 0)})
 
 
