@@ -18,6 +18,7 @@ from benchmark.probe import SupervisedProbe, WorldProbe
 from benchmark.protocol import Protocol
 from benchmark.registry import TABLES, describe, load, public_hyperparameters
 from environments.base import ProceduralEnv, SupervisedTask
+from environments.observed_tasks import ObservedTasks, with_task
 from environments.vector import VectorWorlds, make_worlds
 from students.base import Student, SupervisedStudent
 from teachers.base import PRIVILEGES, SIGNALS, Knowledge, TaskSpace, Teacher
@@ -138,20 +139,22 @@ def _procedural(
     check_held_out(protocol, world)
     teacher = build_teacher(protocol, teacher_name, arguments, space, stream["teacher"])
     budget = protocol.budget
+    episodes = len(protocol.held_out) * protocol.evaluation.episodes_per_task
+    seen = world.observation_space
+    if protocol.student.observes_task:
+        seen = with_task(seen, world.task_space)
     student = _build(
         protocol,
         "student",
         protocol.student.name,
         protocol.student.options,
-        world.observation_space,
+        seen,
         world.action_space,
         num_envs=budget.parallel,
         seed=stream["student"],
     )
-    entry, options = TABLES["world"][protocol.task.name], protocol.task.options
-    worlds = make_worlds(entry, options, budget.parallel, workers)
-    episodes = len(protocol.held_out) * protocol.evaluation.episodes_per_task
-    held_out_worlds = make_worlds(entry, options, min(episodes, EVALUATION_WORLDS), workers)
+    worlds = _worlds(protocol, budget.parallel, workers)
+    held_out_worlds = _worlds(protocol, min(episodes, EVALUATION_WORLDS), workers)
     ledger = Ledger(budget.total)
     if _asks_probe(teacher):
         teacher.probe = WorldProbe(
@@ -171,6 +174,12 @@ def _procedural(
     return Assembly(protocol, teacher, student, loop, evaluator, ledger, {}, every)
 
 
+def _worlds(protocol: Protocol, num_envs: int, workers: int) -> VectorWorlds:
+    entry = TABLES["world"][protocol.task.name]
+    worlds = make_worlds(entry, protocol.task.options, num_envs, workers)
+    return ObservedTasks(worlds) if protocol.student.observes_task else worlds
+
+
 def check_options(protocol: Protocol) -> None:
     """Refuse names and options of a protocol's world, task or student that do not exist."""
     supervised = protocol.task.kind == "supervised"
@@ -179,6 +188,11 @@ def check_options(protocol: Protocol) -> None:
         raise LyceumError(
             f"protocol {protocol.name}: student {protocol.student.name} does not learn from a "
             f"{protocol.task.kind} task; it is no {contract.__name__}"
+        )
+    if supervised and protocol.student.observes_task:
+        raise LyceumError(
+            f"protocol {protocol.name}: student.observes_task is for procedural worlds; a "
+            "supervised student has no observations"
         )
     for what, block in ((kind, protocol.task), ("student", protocol.student)):
         known = public_hyperparameters(load(what, block.name))

@@ -32,9 +32,14 @@ class TaskBlock:
 
 @dataclass(frozen=True, config=_STRICT)
 class StudentBlock:
-    """The student and all its hyperparameters."""
+    """The student and all its hyperparameters.
+
+    With ``observes_task`` every observation of a procedural world ends with the task, scaled to
+    [-1, 1].
+    """
 
     name: str
+    observes_task: bool = False
     options: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -169,6 +174,8 @@ class Protocol:
         """SHA-256 of the canonical content, held-out tasks included, titles and status excluded."""
         content = dataclasses.asdict(self)
         del content["title"], content["status"]
+        if not self.student.observes_task:  # as it was before there was a choice
+            del content["student"]["observes_task"]
         if self.held_out is not None:
             content["held_out"] = self.held_out.tolist()
         return hashlib.sha256(canonical_json(content).encode()).hexdigest()

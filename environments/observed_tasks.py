@@ -1,0 +1,56 @@
+"""Worlds that show their task: every observation ends with the task of the episode.
+
+A student without it must find out from what it sees which task it has; with it, it can learn a
+policy per task (contextual reinforcement learning, Hallak, Di Castro & Mannor, 2015,
+https://arxiv.org/abs/1502.02259). A protocol declares it, because it makes another problem.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from gymnasium import spaces
+
+from environments.vector import StepResult, VectorWorlds
+
+
+class ObservedTasks(VectorWorlds):
+    """The given worlds, observed together with their tasks.
+
+    Observations (inputs,) become (inputs + dimensions,): the task follows, scaled to [-1, 1] within
+    the task space; a dimension without width shows 0. All else is as it was.
+    """
+
+    def __init__(self, worlds: VectorWorlds):
+        self.worlds = worlds
+        self.num_envs = worlds.num_envs
+        self.action_space, self.task_space = worlds.action_space, worlds.task_space
+        self.observation_space = with_task(worlds.observation_space, worlds.task_space)
+        shape = worlds.num_envs, *worlds.task_space.shape
+        self.shown = np.zeros(shape, self.observation_space.dtype)  # the scaled tasks
+
+    def _reset(self, index: np.ndarray, tasks: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+        observations = self.worlds.reset(index, tasks, seeds)
+        low, width = self.task_space.low, self.task_space.high - self.task_space.low
+        share = np.divide(tasks - low, width, out=np.full(tasks.shape, 0.5), where=width > 0)
+        self.shown[index] = 2 * share - 1
+        return self._joined(observations, index)
+
+    def _step(self, index: np.ndarray, actions: np.ndarray) -> StepResult:
+        result = self.worlds.step(actions, index)
+        return replace(result, observations=self._joined(result.observations, index))
+
+    def close(self) -> None:
+        """Close the worlds."""
+        self.worlds.close()
+
+    def _joined(self, observations: np.ndarray, index: np.ndarray) -> np.ndarray:
+        return np.concatenate([observations, self.shown[index]], axis=1)
+
+
+def with_task(observations: spaces.Box, tasks: spaces.Box) -> spaces.Box:
+    """The space of observations (inputs,) that end with a task scaled to [-1, 1]."""
+    ones = np.ones(tasks.shape, observations.dtype)
+    low, high = np.append(observations.low, -ones), np.append(observations.high, ones)
+    return spaces.Box(low, high, dtype=observations.dtype)
