@@ -16,7 +16,7 @@ Departures from the paper, and from both releases:
   the task, critics have never met a mean one beside another task.
 - Rewards of ``n_step`` steps are summed before the critics take over, 10 instead of 1, because few
   updates must carry values from the end of a long episode to its start.
-- Fewer and smaller updates: 200 in a run, of 20 batches of 64 for networks of two layers of 64. The
+- Fewer and smaller updates: 100 in a run, of 20 batches of 64 for networks of two layers of 64. The
   releases take 240 to 800 batches every 4000 to 10,000 steps, or 40 batches of 256 after a few
   episodes, for three layers of 128 or 256. Klink et al. had ``hidden=(128, 128, 128), n_step=1,
   update_every=4096, batches=500, batch=400``.
@@ -96,11 +96,11 @@ class VDS(Teacher):
         knowledge: Knowledge | None = None,
         critics: int = 5,
         hidden: Sequence[int] = (64, 64),
-        updates: int = 200,
+        updates: int = 100,
         update_every: int | None = None,
         batches: int = 20,
         batch: int = 64,
-        learning_rate: float = 1e-3,
+        learning_rate: float = 1.5e-3,
         discount: float = 0.99,
         n_step: int = 10,
         memory_size: int = 20_000,
