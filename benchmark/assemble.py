@@ -136,10 +136,10 @@ def _procedural(
     stream = streams(protocol, seed)
     world: ProceduralEnv = _build(protocol, "world", protocol.task.name, protocol.task.options)
     space = box_space(world)
-    check_held_out(protocol, world)
+    held_out_options = {**protocol.task.options, **protocol.evaluation.options}
+    check_held_out(protocol, world, _build(protocol, "world", protocol.task.name, held_out_options))
     teacher = build_teacher(protocol, teacher_name, arguments, space, stream["teacher"])
     budget = protocol.budget
-    episodes = len(protocol.held_out) * protocol.evaluation.episodes_per_task
     seen = world.observation_space
     if protocol.student.observes_task:
         seen = with_task(seen, world.task_space)
@@ -153,12 +153,11 @@ def _procedural(
         num_envs=budget.parallel,
         seed=stream["student"],
     )
-    worlds = _worlds(protocol, budget.parallel, workers)
-    held_out_worlds = _worlds(protocol, min(episodes, EVALUATION_WORLDS), workers)
+    worlds, tested, asked = _every_world(protocol, held_out_options, workers)
     ledger = Ledger(budget.total)
     if _asks_probe(teacher):
         teacher.probe = WorldProbe(
-            student, held_out_worlds, ledger, stream["probe"], protocol.score.success_return
+            student, asked, ledger, stream["probe"], protocol.score.success_return
         )
     loop = EpisodicLoop(
         GuardedTeacher(teacher, ledger, budget.teacher_call_seconds),
@@ -169,15 +168,30 @@ def _procedural(
         stream["loop"],
         protocol.score.success_return,
     )
-    evaluator = WorldEvaluator(protocol, held_out_worlds, stream["evaluation"])
-    every = [worlds, held_out_worlds]
+    evaluator = WorldEvaluator(protocol, tested, stream["evaluation"])
+    every = [worlds, tested, *([] if asked is tested else [asked])]
     return Assembly(protocol, teacher, student, loop, evaluator, ledger, {}, every)
 
 
-def _worlds(protocol: Protocol, num_envs: int, workers: int) -> VectorWorlds:
-    entry = TABLES["world"][protocol.task.name]
-    worlds = make_worlds(entry, protocol.task.options, num_envs, workers)
-    return ObservedTasks(worlds) if protocol.student.observes_task else worlds
+def _every_world(
+    protocol: Protocol, held_out_options: dict[str, Any], workers: int
+) -> tuple[VectorWorlds, VectorWorlds, VectorWorlds]:
+    """Worlds to train in, worlds of the held-out tasks, and those that the probe plays in.
+
+    The latter two are the same, unless the world of the held-out tasks is not to be told.
+    """
+    name, observes = protocol.task.name, protocol.student.observes_task
+
+    def build(options: dict[str, Any], num_envs: int) -> VectorWorlds:
+        worlds = make_worlds(TABLES["world"][name], options, num_envs, workers)
+        return ObservedTasks(worlds) if observes else worlds
+
+    many = len(protocol.held_out) * protocol.evaluation.episodes_per_task
+    many = min(many, EVALUATION_WORLDS)
+    training = build(protocol.task.options, protocol.budget.parallel)
+    tested = build(held_out_options, many)
+    asked = build(protocol.task.options, many) if protocol.evaluation.options else tested
+    return training, tested, asked
 
 
 def check_options(protocol: Protocol) -> None:
@@ -194,11 +208,18 @@ def check_options(protocol: Protocol) -> None:
             f"protocol {protocol.name}: student.observes_task is for procedural worlds; a "
             "supervised student has no observations"
         )
-    for what, block in ((kind, protocol.task), ("student", protocol.student)):
-        known = public_hyperparameters(load(what, block.name))
-        for option in block.options:
+    if supervised and protocol.evaluation.options:
+        raise LyceumError(
+            f"protocol {protocol.name}: evaluation.options are for procedural worlds; the test set "
+            "of a supervised task is its own"
+        )
+    named = [(kind, protocol.task.name, {**protocol.task.options, **protocol.evaluation.options})]
+    named.append(("student", protocol.student.name, protocol.student.options))
+    for what, name, options in named:
+        known = public_hyperparameters(load(what, name))
+        for option in options:
             if option not in known:
-                raise unknown(f"option of {what} {block.name}", option, known)
+                raise unknown(f"option of {what} {name}", option, known)
 
 
 def _build(
@@ -225,9 +246,25 @@ def box_space(world: ProceduralEnv) -> TaskSpace:
     )
 
 
-def check_held_out(protocol: Protocol, world: ProceduralEnv) -> None:
-    """Refuse a protocol whose held-out tasks do not fit its world."""
-    tasks, space = protocol.held_out, world.task_space
+def check_held_out(protocol: Protocol, world: ProceduralEnv, held_out: ProceduralEnv) -> None:
+    """Refuse a protocol whose held-out tasks or their world do not fit.
+
+    Args:
+        protocol: what pins them.
+        world: where the student trains.
+        held_out: where it is tested.
+    """
+    if protocol.student.observes_task and held_out.task_space != world.task_space:
+        raise LyceumError(
+            f"protocol {protocol.name}: a student that observes the task must be tested in the "
+            "task space in which it trains; evaluation.options change it"
+        )
+    spaces_of = [(each.observation_space, each.action_space) for each in (world, held_out)]
+    if spaces_of[0] != spaces_of[1]:
+        raise LyceumError(
+            f"protocol {protocol.name}: evaluation.options change what the student sees or does"
+        )
+    tasks, world, space = protocol.held_out, held_out, held_out.task_space
     if tasks is None or tasks.ndim != 2 or tasks.shape[1] != space.shape[0]:
         raise LyceumError(
             f"protocol {protocol.name}: held-out tasks must have {space.shape[0]} columns "

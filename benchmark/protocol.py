@@ -61,11 +61,16 @@ class BudgetBlock:
 
 @dataclass(frozen=True, config=_STRICT)
 class EvaluationBlock:
-    """The held-out evaluation: ``count`` equally spaced grid points after the one at zero."""
+    """The held-out evaluation: ``count`` equally spaced grid points after the one at zero.
+
+    ``options`` of the world replace those of the task block where held-out tasks are played, so
+    that a student can be tested where no teacher may send it.
+    """
 
     count: int = Field(gt=0)
     tasks: str = ""  # a JSON file beside the protocol; empty for supervised tasks
     episodes_per_task: int = Field(default=1, gt=0)
+    options: dict[str, Any] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -176,6 +181,8 @@ class Protocol:
         del content["title"], content["status"]
         if not self.student.observes_task:  # as it was before there was a choice
             del content["student"]["observes_task"]
+        if not self.evaluation.options:
+            del content["evaluation"]["options"]
         if self.held_out is not None:
             content["held_out"] = self.held_out.tolist()
         return hashlib.sha256(canonical_json(content).encode()).hexdigest()
