@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from benchmark.protocol import Protocol
 from benchmark.registry import TABLES, describe, load, public_hyperparameters
 from environments.base import ProceduralEnv, SupervisedTask
 from environments.observed_tasks import ObservedTasks, with_task
+from environments.rugged_tasks import Ruggedness, RuggedTasks
 from environments.vector import VectorWorlds, make_worlds
 from students.base import Student, SupervisedStudent
 from teachers.base import PRIVILEGES, SIGNALS, Knowledge, TaskSpace, Teacher
@@ -135,10 +136,12 @@ def _procedural(
 ) -> Assembly:
     stream = streams(protocol, seed)
     world: ProceduralEnv = _build(protocol, "world", protocol.task.name, protocol.task.options)
-    space = box_space(world)
+    rugged = _ruggedness(protocol, world, stream["task"])
     held_out_options = {**protocol.task.options, **protocol.evaluation.options}
     check_held_out(protocol, world, _build(protocol, "world", protocol.task.name, held_out_options))
-    teacher = build_teacher(protocol, teacher_name, arguments, space, stream["teacher"])
+    teacher = build_teacher(
+        protocol, teacher_name, arguments, box_space(world), stream["teacher"], rugged
+    )
     budget = protocol.budget
     seen = world.observation_space
     if protocol.student.observes_task:
@@ -153,7 +156,7 @@ def _procedural(
         num_envs=budget.parallel,
         seed=stream["student"],
     )
-    worlds, tested, asked = _every_world(protocol, held_out_options, workers)
+    worlds, tested, asked = _every_world(protocol, held_out_options, rugged, workers)
     ledger = Ledger(budget.total)
     if _asks_probe(teacher):
         teacher.probe = WorldProbe(
@@ -173,8 +176,20 @@ def _procedural(
     return Assembly(protocol, teacher, student, loop, evaluator, ledger, {}, every)
 
 
+def _ruggedness(protocol: Protocol, world: ProceduralEnv, seed: int) -> Ruggedness | None:
+    """How the task space is shuffled for a teacher, or None if it is not."""
+    try:
+        segments = protocol.task.rugged
+        return Ruggedness(world.task_space, segments, seed) if segments else None
+    except ValueError as error:
+        raise LyceumError(f"protocol {protocol.name}: task.rugged: {error}") from error
+
+
 def _every_world(
-    protocol: Protocol, held_out_options: dict[str, Any], workers: int
+    protocol: Protocol,
+    held_out_options: dict[str, Any],
+    rugged: Ruggedness | None,
+    workers: int,
 ) -> tuple[VectorWorlds, VectorWorlds, VectorWorlds]:
     """Worlds to train in, worlds of the held-out tasks, and those that the probe plays in.
 
@@ -182,15 +197,18 @@ def _every_world(
     """
     name, observes = protocol.task.name, protocol.student.observes_task
 
-    def build(options: dict[str, Any], num_envs: int) -> VectorWorlds:
+    def build(options: dict[str, Any], num_envs: int, shuffled: bool) -> VectorWorlds:
         worlds = make_worlds(TABLES["world"][name], options, num_envs, workers)
-        return ObservedTasks(worlds) if observes else worlds
+        worlds = ObservedTasks(worlds) if observes else worlds
+        return RuggedTasks(worlds, rugged) if shuffled else worlds
 
     many = len(protocol.held_out) * protocol.evaluation.episodes_per_task
-    many = min(many, EVALUATION_WORLDS)
-    training = build(protocol.task.options, protocol.budget.parallel)
-    tested = build(held_out_options, many)
-    asked = build(protocol.task.options, many) if protocol.evaluation.options else tested
+    many, shuffled = min(many, EVALUATION_WORLDS), rugged is not None
+    training = build(protocol.task.options, protocol.budget.parallel, shuffled)
+    tested = build(held_out_options, many, False)
+    asked = tested
+    if protocol.evaluation.options or shuffled:
+        asked = build(protocol.task.options, many, shuffled)
     return training, tested, asked
 
 
@@ -203,10 +221,10 @@ def check_options(protocol: Protocol) -> None:
             f"protocol {protocol.name}: student {protocol.student.name} does not learn from a "
             f"{protocol.task.kind} task; it is no {contract.__name__}"
         )
-    if supervised and protocol.student.observes_task:
+    if supervised and (protocol.student.observes_task or protocol.task.rugged):
         raise LyceumError(
-            f"protocol {protocol.name}: student.observes_task is for procedural worlds; a "
-            "supervised student has no observations"
+            f"protocol {protocol.name}: student.observes_task and task.rugged are for procedural "
+            "worlds; a supervised student has no observations"
         )
     if supervised and protocol.evaluation.options:
         raise LyceumError(
@@ -315,17 +333,31 @@ def fitting_teacher(protocol: Protocol, name: str, arguments: dict[str, Any]) ->
 
 
 def build_teacher(
-    protocol: Protocol, name: str, arguments: dict[str, Any], space: TaskSpace, seed: int
+    protocol: Protocol,
+    name: str,
+    arguments: dict[str, Any],
+    space: TaskSpace,
+    seed: int,
+    rugged: Ruggedness | None = None,
 ) -> Teacher:
-    """Construct a teacher with exactly the knowledge that it declares and the protocol allows."""
-    cls = fitting_teacher(protocol, name, arguments)
+    """Construct a teacher with exactly the knowledge that it declares and the protocol allows.
+
+    In a ``rugged`` space the default task and the means of what it is told lie where the teacher
+    finds them; deviations stay, as in the published challenge.
+    """
+    cls, expert = fitting_teacher(protocol, name, arguments), knowledge(protocol)
+    if rugged is not None:
+        space = replace(space, default=rugged.coordinates(space.default[None])[0])
+        pairs = {"initial": expert.initial, "target": expert.target}
+        moved = {k: (rugged.coordinates(v[0][None])[0], v[1]) for k, v in pairs.items() if v}
+        expert = replace(expert, **moved)
     told = {
         "group": space.group if "groups" in cls.privileges else None,
         "prior": space.prior if "prior" in cls.privileges else None,
     }
     shown = TaskSpace(**{**vars(space), **told})
     try:
-        return cls(shown, seed=seed, knowledge=knowledge(protocol), **arguments)
+        return cls(shown, seed=seed, knowledge=expert, **arguments)
     except Exception as error:
         raise LyceumError(
             f"teacher {describe(name)} cannot be built: {type(error).__name__}: {error}"

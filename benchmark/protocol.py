@@ -22,11 +22,16 @@ _STRICT = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
 
 @dataclass(frozen=True, config=_STRICT)
 class TaskBlock:
-    """Which world or supervised task, and which tasks of it a teacher may propose."""
+    """Which world or supervised task, and which tasks of it a teacher may propose.
+
+    ``rugged`` > 0 cuts every task parameter of a world into so many segments and shuffles them for
+    the teacher, differently for each run seed.
+    """
 
     kind: Literal["procedural", "supervised"]
     name: str
     version: int
+    rugged: int = Field(default=0, ge=0)
     options: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -183,6 +188,8 @@ class Protocol:
             del content["student"]["observes_task"]
         if not self.evaluation.options:
             del content["evaluation"]["options"]
+        if not self.task.rugged:
+            del content["task"]["rugged"]
         if self.held_out is not None:
             content["held_out"] = self.held_out.tolist()
         return hashlib.sha256(canonical_json(content).encode()).hexdigest()

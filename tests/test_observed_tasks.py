@@ -66,5 +66,5 @@ def test_a_supervised_protocol_has_nothing_to_observe(tmp_path):
     text = open("benchmark/protocols/digits-standard-v1.toml", encoding="utf-8").read()
     text = text.replace("[student]", "[student]\nobserves_task = true")
     (tmp_path / "mine.toml").write_text(text, "utf-8")
-    with pytest.raises(LyceumError, match="observes_task is for procedural worlds"):
+    with pytest.raises(LyceumError, match=r"observes_task and task\.rugged are for procedural"):
         check_options(Protocol.load(str(tmp_path / "mine.toml")))

@@ -1,0 +1,89 @@
+"""A rugged difficulty landscape: the task space cut into pieces that change places.
+
+The challenge of TeachMyAgent (Romac et al., 2021, https://arxiv.org/abs/2103.09815): each dimension
+is cut into equal segments, the segments are permuted, the order within a segment stays. A teacher
+lives in the permuted coordinates, where difficulty jumps from piece to piece; worlds are reset
+with true tasks.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from gymnasium import spaces
+
+from environments.vector import StepResult, VectorWorlds
+
+
+class Ruggedness:
+    """The way between a teacher's coordinates and true tasks, per dimension a permutation.
+
+    Args:
+        space: a bounded ``Box`` of shape (D,).
+        segments: pieces per dimension, >= 2.
+        seed: draws the permutations; none is the identity, as then nothing would be rugged.
+
+    Raises:
+        ValueError: fewer than two segments.
+    """
+
+    def __init__(self, space: spaces.Box, segments: int, seed: int):
+        if segments < 2:
+            raise ValueError(f"a rugged space needs at least 2 segments, but got {segments}")
+        rng, size = np.random.default_rng(seed), space.shape[0]
+        self.low, self.width = space.low, space.high - space.low
+        self.segments = segments
+        self.true = np.array([_permutation(segments, rng) for _ in range(size)])  # of a teacher's
+        self.told = np.argsort(self.true, axis=1)  # and the way back
+
+    def tasks(self, told: np.ndarray) -> np.ndarray:
+        """True tasks (n, D) of a teacher's coordinates (n, D)."""
+        return self._moved(told, self.true)
+
+    def coordinates(self, tasks: np.ndarray) -> np.ndarray:
+        """A teacher's coordinates (n, D) of true tasks (n, D)."""
+        return self._moved(tasks, self.told)
+
+    def _moved(self, points: np.ndarray, places: np.ndarray) -> np.ndarray:
+        width = np.where(self.width > 0, self.width, 1.0)
+        place = (np.asarray(points, dtype=np.float64) - self.low) / width * self.segments
+        segment = np.minimum(place.astype(np.int64), self.segments - 1)
+        moved = places[np.arange(len(places)), segment] + (place - segment)
+        share = np.clip(moved / self.segments, 0, 1)
+        # Rounding may carry a task past the bound; a dimension without width has one task.
+        return np.where(
+            self.width > 0,
+            np.minimum(self.low + share * self.width, self.low + self.width),
+            points,
+        )
+
+
+class RuggedTasks(VectorWorlds):
+    """The given worlds, reset with a teacher's coordinates instead of true tasks."""
+
+    def __init__(self, worlds: VectorWorlds, ruggedness: Ruggedness):
+        self.worlds, self.ruggedness, self.num_envs = worlds, ruggedness, worlds.num_envs
+        self.observation_space = worlds.observation_space
+        self.action_space, self.task_space = worlds.action_space, worlds.task_space
+
+    def _reset(self, index: np.ndarray, tasks: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+        low, high = self.task_space.low, self.task_space.high
+        if not ((tasks >= low) & (tasks <= high)).all():
+            raise ValueError(
+                f"a task lies outside the task space {low.tolist()} to {high.tolist()}"
+            )
+        return self.worlds.reset(index, self.ruggedness.tasks(tasks), seeds)
+
+    def _step(self, index: np.ndarray, actions: np.ndarray) -> StepResult:
+        return self.worlds.step(actions, index)
+
+    def close(self) -> None:
+        """Close the worlds."""
+        self.worlds.close()
+
+
+def _permutation(size: int, rng: np.random.Generator) -> np.ndarray:
+    """A random permutation of 0 ... size - 1 that moves something."""
+    while True:
+        drawn = rng.permutation(size)
+        if (drawn != np.arange(size)).any():
+            return drawn
