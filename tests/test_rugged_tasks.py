@@ -54,7 +54,8 @@ def test_a_run_trains_in_shuffled_tasks_and_is_tested_in_true_ones(tmp_path):
     training, tests, asked = assembly.worlds
     rugged, teacher = training.ruggedness, assembly.teacher
     assert assembly.evaluator.worlds is tests
-    seeds, point = np.array([7]), np.array([[0.4, 1.0]])
+    moves = np.argmax(rugged.true != np.arange(4), axis=1)  # a segment of each that does
+    seeds, point = np.array([7]), (moves[None] + 0.3) / 4 * training.task_space.high
     true, played = rugged.tasks(point), []
     assert not np.allclose(true, point)
     for worlds in (training, asked):
