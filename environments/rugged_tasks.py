@@ -13,6 +13,9 @@ from gymnasium import spaces
 
 from environments.vector import StepResult, VectorWorlds
 
+# The upper bound of the space stays in its segment: one step further the next piece begins.
+LAST = 1 - 1e-9
+
 
 class Ruggedness:
     """The way between a teacher's coordinates and true tasks, per dimension a permutation.
@@ -47,7 +50,8 @@ class Ruggedness:
         width = np.where(self.width > 0, self.width, 1.0)
         place = (np.asarray(points, dtype=np.float64) - self.low) / width * self.segments
         segment = np.minimum(place.astype(np.int64), self.segments - 1)
-        moved = places[np.arange(len(places)), segment] + (place - segment)
+        within = np.minimum(place - segment, LAST)
+        moved = places[np.arange(len(places)), segment] + within
         share = np.clip(moved / self.segments, 0, 1)
         # Rounding may carry a task past the bound; a dimension without width has one task.
         return np.where(

@@ -34,7 +34,14 @@ def test_the_way_back_leads_back(seed, segments, share):
     back = rugged.coordinates(task)[0]
     # An upper end of a segment is also the lower end of the next one.
     inside = np.abs(np.array(share) * segments - np.round(np.array(share) * segments)) > 1e-6
-    np.testing.assert_allclose(back[:2][inside], point[:2][inside], atol=1e-9)
+    np.testing.assert_allclose(back[:2][inside], point[:2][inside], atol=1e-7)
+
+
+def test_the_bounds_of_the_space_lead_there_and_back():
+    for seed in range(20):
+        rugged = Ruggedness(SPACE, 4, seed)
+        corners = np.array([SPACE.low, SPACE.high])
+        np.testing.assert_allclose(rugged.tasks(rugged.coordinates(corners)), corners, atol=1e-7)
 
 
 def test_every_dimension_is_shuffled_and_by_the_seed():
@@ -77,7 +84,8 @@ def test_a_run_trains_in_shuffled_tasks_and_is_tested_in_true_ones(tmp_path):
         Protocol.load(plain), "uniform", {}, 0, Recorder(tmp_path, {}, 1e9)
     ).teacher.task_space.default
     assembly.close()
-    np.testing.assert_allclose(rugged.tasks(teacher.task_space.default[None])[0], world_default)
+    found = rugged.tasks(teacher.task_space.default[None])[0]
+    np.testing.assert_allclose(found, world_default, atol=1e-6)
 
 
 def test_one_segment_is_refused(tmp_path):
