@@ -15,6 +15,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from benchmark.errors import LyceumError, unknown
+from benchmark.families import members
 
 FOLDER = Path(__file__).parent / "protocols"
 _STRICT = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
@@ -144,19 +145,19 @@ class Protocol:
     @staticmethod
     def names() -> list[str]:
         """The names of all published protocols."""
-        return sorted(path.stem for path in FOLDER.glob("*.toml"))
+        return sorted([*(path.stem for path in FOLDER.glob("*.toml")), *members()])
 
     @staticmethod
     def load(name: str) -> Protocol:
         """Read a published protocol by name, or one of your own by a path ending in .toml."""
         path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
-        if not path.is_file():
-            if name.endswith(".toml"):
-                raise LyceumError(f"no protocol file {name}")
+        if not path.is_file() and name.endswith(".toml"):
+            raise LyceumError(f"no protocol file {name}")
+        if not path.is_file() and name not in members():
             raise unknown("protocol", name, Protocol.names())
         try:
-            content = json.dumps(tomllib.loads(path.read_text("utf-8")))
-            protocol = TypeAdapter(Protocol).validate_json(content)
+            content = members().get(name) or tomllib.loads(path.read_text("utf-8"))
+            protocol = TypeAdapter(Protocol).validate_json(json.dumps(content))
         except tomllib.TOMLDecodeError as error:
             raise LyceumError(f"protocol file {path.name} is not valid TOML: {error}") from error
         except ValidationError as error:

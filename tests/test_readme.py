@@ -1,6 +1,7 @@
 """The README shows what works: its teacher passes the checks and runs, its links lead somewhere."""
 
 import re
+import tomllib
 
 from benchmark.provenance import ROOT
 from benchmark.registry import load
@@ -8,6 +9,7 @@ from benchmark.run import RunRequest, execute
 from teachers.check import check_teacher
 
 README = (ROOT / "README.md").read_text("utf-8")
+FAMILIES = sorted((ROOT / "benchmark/protocols/families").glob("*.toml"))
 TINY = str(ROOT / "tests/data/protocols/tiny-digits.toml")
 
 
@@ -34,8 +36,13 @@ def test_links_and_pictures_exist():
 
 
 def test_every_teacher_and_protocol_is_in_the_readme():
+    from benchmark import families
     from benchmark.protocol import Protocol
     from teachers import TEACHERS
 
-    for name in (*TEACHERS, *Protocol.names()):
+    generated = {path: tomllib.loads(path.read_text("utf-8"))["name"] for path in FAMILIES}
+    for name in (*TEACHERS, *(set(Protocol.names()) - set(families.members()))):
         assert f"`{name}`" in README
+    assert generated
+    for pattern in generated.values():  # with its fields in braces
+        assert f"`{pattern}`" in README
