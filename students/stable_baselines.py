@@ -91,12 +91,12 @@ class StableBaselines(Student):
 
     def _start(self) -> None:
         """Build the algorithm, with new networks, optimisers and buffers."""
-        with self.randomness:
+        with self.randomness.lent():
             self.algorithm = _build(
                 *self.recipe, self.observation_space, self.action_space, self.num_envs, self.device
             )
         on_policy = hasattr(self.algorithm, "rollout_buffer")
-        self.driver = (OnPolicy if on_policy else OffPolicy)(self.algorithm)
+        self.driver = (OnPolicy if on_policy else OffPolicy)(self.algorithm, self.randomness)
         counted = self.algorithm.policy if on_policy else self.algorithm.critic
         counted.optimizer.register_step_post_hook(self._count)
 
@@ -121,8 +121,7 @@ class StableBaselines(Student):
         observations = _finite(observations, "observations")
         if explore:
             self._follow_schedule()
-            with self.randomness:
-                actions = self.driver.act(observations)
+            actions = self.driver.act(observations)
         else:
             actions, _ = self.algorithm.predict(observations, deterministic=True)
         return self._inside(_finite(actions, "its own actions (the student has diverged)"))
@@ -137,8 +136,7 @@ class StableBaselines(Student):
         known = pending is not None and np.array_equal(
             self._inside(pending["actions"]), transitions.actions
         )
-        with self.randomness:
-            self.driver.observe(transitions, known)
+        self.driver.observe(transitions, known)
         if self.forget_every and before // self.forget_every < self.steps // self.forget_every:
             self.forget()
 

@@ -117,7 +117,7 @@ def test_it_ends_where_learn_ends_bit_for_bit(algorithm, settings):
         from stable_baselines3.common.noise import NormalActionNoise
 
         given["action_noise"] = NormalActionNoise(np.zeros(2), np.full(2, given["action_noise"]))
-    with Randomness(3, torch.device("cpu")):
+    with Randomness(3, torch.device("cpu")).lent():
         worlds = library_worlds(Course(4, length=5))
         theirs = getattr(stable_baselines3, algorithm)("MlpPolicy", worlds, device="cpu", **given)
         theirs.action_space.seed(3)
@@ -203,7 +203,7 @@ def test_a_time_limit_is_no_end_in_the_replay_buffer():
         results.append(world.step(student.act(world.observations)))
         student.observe(results[-1])
     buffer = student.algorithm.replay_buffer
-    with student.randomness:
+    with student.randomness.lent():
         samples = [buffer._get_samples(np.full(50, step)) for step in (3, 4, 9, 14)]
     assert [float(sample.dones.min()) for sample in samples] == [0, 0, 0, 1]
     assert [float(sample.dones.max()) for sample in samples] == [0, 0, 0, 1]
