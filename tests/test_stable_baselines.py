@@ -323,6 +323,18 @@ def test_a_run_that_dies_at_random_moments_ends_with_the_same_record(
 
 
 @pytest.mark.parametrize(("algorithm", "settings"), EVERY)
+@pytest.mark.parametrize("steps", [0, 5, 13])  # 13: an odd number of updates of TD3
+def test_a_restored_student_goes_on_bit_for_bit(algorithm, settings, steps):
+    whole, world = make(algorithm, settings), Course(4, length=5)
+    train(whole, world, steps)
+    restored = make(algorithm, settings, seed=99)
+    restored.load_state_dict(whole.state_dict())
+    other = copy.deepcopy(world)
+    np.testing.assert_array_equal(train(whole, world, 30), train(restored, other, 30))
+    assert text(whole.state_dict()) == text(restored.state_dict())
+
+
+@pytest.mark.parametrize(("algorithm", "settings"), EVERY)
 def test_a_state_of_another_student_is_refused(algorithm, settings):
     student = make(algorithm, settings)
     train(student, Reach(4), 14)
