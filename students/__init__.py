@@ -4,5 +4,6 @@ STUDENTS = {
     "classifier": "students.supervised:Classifier",
     "ppo": "students.ppo:PPO",
     "sac": "students.sac:SAC",
+    "sb3": "students.stable_baselines:StableBaselines",
     "synthetic": "students.synthetic:SyntheticStudent",
 }

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from torch import nn
 
-ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU}
+ACTIVATIONS = {"tanh": (nn.Tanh, torch.tanh), "relu": (nn.ReLU, torch.relu)}
 DEVICES = ("cpu", "cuda", "auto")
 
 
@@ -40,7 +40,7 @@ def orthogonal(rows: int, columns: int, gain: float, generator: torch.Generator)
 
 def mlp(
     sizes: Sequence[int], activation: str, generator: torch.Generator, head_gain: float | None
-) -> nn.Sequential:
+) -> Chain:
     """Linear layers of ``sizes`` (inputs, hidden..., outputs) with zero biases.
 
     Hidden layers are orthogonal with gain sqrt(2) and followed by the activation. The last layer
@@ -60,8 +60,29 @@ def mlp(
             gain = head_gain if is_head else 2**0.5
             layer.weight.copy_(orthogonal(outputs, inputs, gain, generator))
             layer.bias.zero_()
-        layers += [layer] if is_head else [layer, ACTIVATIONS[activation]()]
-    return nn.Sequential(*layers)
+        layers += [layer] if is_head else [layer, ACTIVATIONS[activation][0]()]
+    return Chain(layers, ACTIVATIONS[activation][1])
+
+
+class Chain(nn.Sequential):
+    """Linear layers with one activation between them, evaluated without calling a module for each.
+
+    For small networks a module call costs as much as what it computes.
+    """
+
+    def __init__(self, layers: Sequence[nn.Module], activation: Callable[..., torch.Tensor]):
+        super().__init__(*layers)
+        self.activation, self.ends_linear = activation, isinstance(layers[-1], nn.Linear)
+        self.linear = [(one.weight, one.bias) for one in layers if isinstance(one, nn.Linear)]
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        """Outputs (n, outputs) for rows (n, inputs)."""
+        last = len(self.linear) - 1
+        for number, (weight, bias) in enumerate(self.linear):
+            rows = nn.functional.linear(rows, weight, bias)
+            if number < last or not self.ends_linear:
+                rows = self.activation(rows)
+        return rows
 
 
 class ActorCritic(nn.Module):

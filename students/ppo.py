@@ -222,7 +222,7 @@ class PPO(Student):
         parts = max(1, round(len(seen) / self.minibatch))
         for _ in range(self.epochs):
             order = torch.randperm(len(seen), generator=self.generator).to(self.device)
-            shuffled = [column[order].tensor_split(parts) for column in batch]
+            shuffled = [column.index_select(0, order).tensor_split(parts) for column in batch]
             for columns in zip(*shuffled, strict=True):
                 self._descend(*columns)
         if self.normalize_observations:

@@ -22,6 +22,7 @@ from benchmark.protocol import Protocol
 from benchmark.recorder import Recorder
 from benchmark.strict_json import write_json_atomically
 from environments.supervised.digits import Digits
+from tests.bench_students import comparing
 from tests.bench_worlds import batching, cpu_seconds, figure, resetting, sharing, stepping
 
 
@@ -110,6 +111,7 @@ def main() -> None:
     rows += sharing(rounds=2 * scale, steps=6400)
     rows += training(budget=8192 * scale)
     rows += supervised(rounds=2 * scale, presentations=15360)
+    rows += comparing(arguments.quick)
     for row in rows:
         versus = f"  (against {row['compared_with']})" if row["compared_with"] else ""
         print(f"{row['value']:>12,.6g} {row['unit']:<16} {row['name']}{versus}")

@@ -55,7 +55,8 @@ def test_task(entry, keywords):
     assert all(record.status == "passed" for record in records)
 
 
-@pytest.mark.parametrize("name", STUDENTS)
+# The library of "sb3" is an extra; tests/test_stable_baselines.py runs the checker on it.
+@pytest.mark.parametrize("name", [name for name in STUDENTS if name != "sb3"])
 def test_student(name):
     records = check_student(load_env_creator(STUDENTS[name]))
     assert sum(record.status == "passed" for record in records) >= 10

@@ -1,5 +1,7 @@
 """The equations of PPO against values computed by hand or by NumPy."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -194,3 +196,20 @@ def test_flat_parameters_are_the_networks_own():
     assert flat.grad[-1].item() == 1.0  # the last number is the bias of the head
     flat[-1] += 5.0
     assert network(torch.ones(1, 2)).item() == pytest.approx(output + 5)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+@pytest.mark.parametrize("head_gain", [None, 1.0])
+def test_a_network_is_its_layers_one_after_the_other(activation, head_gain):
+    network = mlp((3, 5, 4), activation, torch.Generator().manual_seed(0), head_gain)
+    flatten(network)
+    rows = torch.randn((7, 3), generator=torch.Generator().manual_seed(1))
+    expected = rows
+    for layer in network:
+        expected = layer(expected)
+    assert len(network) == (4 if head_gain is None else 3)
+    assert torch.equal(network(rows), expected)
+    copied = copy.deepcopy(network)
+    with torch.no_grad():
+        copied[0].weight.add_(1.0)
+    assert not torch.equal(copied(rows), expected) and torch.equal(network(rows), expected)
