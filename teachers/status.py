@@ -3,15 +3,24 @@
 STATUS = {
     "accel": "equations and billing tested; parent choice is an option",
     "accel_return": "our variant of accel without privileges: rule tested",
+    "adaptive": "partly: scores from the same student, no pull towards another model's answers",
     "adr": "equations tested; stays at a start that the student fails and before a band of "
     "impossible tasks, as the method does",
     "alp_gmm": "reproduces the paper's order on the hypercube; equations tested",
     "annealed_easiness": "rule tested; by the prior",
     "anti": "control",
     "baby_step": "rule tested; by the prior",
+    "ccl": "partly: scores from the same student's uniform half; equations tested",
+    "ccl_current": "partly, as ccl",
+    "ccl_exponential": "partly, as ccl",
+    "ccl_fatigue": "partly, as ccl; the factor is ours",
     "competence": "formula tested; by the prior, passes without replacement",
     "covar_gmm": "equations tested; noise attracts, as the method does",
     "currot": "equations and behaviour tested; the kernel version of 2024, with 200 particles",
+    "dihcl": "equations tested; without the cyclic learning rate; noise attracts, as the method "
+    "does",
+    "dihcl_exp": "as dihcl; divides by the chance of being in the pass",
+    "dihcl_greedy": "as dihcl",
     "doraemon": "equations tested against a grid search; one mode cannot follow an oblique "
     "frontier, as the method does",
     "easiest": "lower sanity check",
@@ -25,9 +34,12 @@ STATUS = {
     "forgetting": "partly, as self_taught",
     "goal_gan": "losses and labels tested; loses a student that forgets, as the method does",
     "gradient": "equations tested; passes unlearnable regions when its time is over",
+    "infobatch": "equations tested: passes are unbiased",
     "learning_progress": "equations tested; stays on mastered tiles where others show no success",
     "linear_anneal": "formula tested",
     "local_to_global": "partly: the choice of examples alone, the softmax keeps all classes",
+    "loss_rank": "equations tested; noise attracts, as the method does",
+    "mcl": "equations and billing tested: the diversity of the paper, not of its release",
     "mentornet_pd": "equations tested: the closed forms and their mixture, not the learned network",
     "no_op": "equals uniform bit for bit (tested)",
     "paced_subset": "rule tested; as easy_first, with every pacing and the controls as options",
@@ -38,6 +50,7 @@ STATUS = {
     "robust_plr": "equations and billing tested",
     "self_paced": "partly: pacing by budget instead of a threshold, hard weights only",
     "self_paced_capped": "partly, as self_paced: a large gain under label noise",
+    "self_paced_stale": "rule tested; self_paced at no cost, by last known losses",
     "self_taught": "partly: the order comes from the same student's warm-up; finds planted wrong "
     "labels",
     "setter_solver": "losses and the flow tested; half of the tasks are meant to fail, as the "
@@ -52,6 +65,7 @@ STATUS = {
     "spcl": "equations tested; turns away from planted wrong labels",
     "spdl": "equations tested; stays where returns are never above 0, as the method does",
     "spdl_value": "equations tested; as spdl, and the value function rarely sees the task",
+    "spld": "rule tested; partly: a paced share instead of a threshold, last known losses",
     "stages": "conditions tested",
     "superloss": "equations tested against a numerical minimum; turns away from planted wrong "
     "labels",
