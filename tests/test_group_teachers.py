@@ -160,6 +160,8 @@ def test_mixtures_of_the_stages(form, second, third):
     assert teacher.stage == 0
     hear(teacher, [7], [1.0], [0])
     assert teacher.stage == 1 and teacher.chances(0.0) == pytest.approx(second)
+    hear(teacher, [16] * 3, np.ones(3), np.ones(3))  # answers of the stage before do not count
+    assert teacher.stage == 1
     hear(teacher, [16] * 8, np.ones(8), [1, 1, 1, 1, 1, 0, 0, 1])  # the last four count: one half
     assert teacher.stage == 1
     hear(teacher, [16] * 4, np.ones(4), [1, 1, 1, 1])

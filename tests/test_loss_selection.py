@@ -117,7 +117,7 @@ def test_a_pass_keeps_the_hard_and_weighs_up_the_easy(losses, ratio):
     assert abs(kept - (1 - ratio) * len(easy)) < 1
 
 
-@pytest.mark.parametrize("ratio", [0.3, 0.5])
+@pytest.mark.parametrize("ratio", [0.35, 0.5])
 def test_passes_are_unbiased(ratio):
     """The expected weight of every item is one, so a pass stands for the whole pool."""
     teacher, total = taught(InfoBatch, ratio=ratio), np.zeros(20)
@@ -315,6 +315,20 @@ def test_stages_of_minimax():
     assert sizes == [20, 2, 2, 6, 10, 14, 14]
     assert teacher.probe.asked == 4 * 40
     assert LOSSES[teacher.chosen].mean() > LOSSES.mean()
+
+
+def test_diversity_fades_from_stage_to_stage():
+    class Bundles(Answers):
+        def embedding(self, tasks):
+            return np.eye(4)[(tasks - 3) // 5]
+
+    options = {"stages": 3, "start": 0.2, "end": 0.2, "diversity": 1e3, "decay": 0.0}
+    teacher = MCL(POOL, seed=0, warm_up=0, **options)
+    teacher.probe = Bundles()
+    assert {item // 5 for item in whole_pass(teacher, 0.0)} == {0, 1, 2, 3}
+    spread = LOSSES[teacher.chosen].mean()
+    whole_pass(teacher, 0.5)
+    assert LOSSES[teacher.chosen].mean() > max(spread, 1.4)  # the hardest 4 of 0 ... 1.9: 1.75
 
 
 def test_minimax_pays_for_its_questions():
