@@ -52,6 +52,7 @@ TEACHERS = {
     "no_op": "teachers.uniform:NoOp",
     "odm": "teachers.group_bandits:ODM",
     "paced_subset": "teachers.paced_subset:PacedSubset",
+    "plateau_paced": "teachers.plateau:PlateauPaced",
     "plr": "teachers.plr:PLR",
     "plr_value": "teachers.plr:PLRValue",
     "random_pace": "teachers.ordered:RandomPace",

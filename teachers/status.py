@@ -56,6 +56,8 @@ STATUS = {
     "no_op": "equals uniform bit for bit (tested)",
     "odm": "equations tested; noise attracts, as the method does",
     "paced_subset": "rule tested; as easy_first, with every pacing and the controls as options",
+    "plateau_paced": "partly: by a kept part of the training set; stays small where that is easy, "
+    "as tested",
     "plr": "our variant by gaps of returns, where no critic is exposed: rule tested",
     "plr_value": "equations tested: positive value loss, value L1 and MaxMC",
     "random_pace": "control",
