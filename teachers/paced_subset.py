@@ -9,7 +9,8 @@ The presets, with the constants of their papers where these have a unit in this 
 - ``FixedExponential``: Hacohen & Weinshall, "On The Power of Curriculum Learning in Training Deep
   Networks", 2019, https://arxiv.org/abs/1904.03626: start 0.04, factor 1.9, balanced classes,
   everything after 600 of 3500 steps;
-- ``LocalToGlobal``: Cheng et al., "Local to Global Learning", 2019: 40 %, 70 %, then all classes.
+- ``LocalToGlobal``: Cheng et al., "Local to Global Learning", 2019,
+  https://doi.org/10.1109/CVPR.2019.00488: 40 %, 70 %, then all classes.
 
 Departures from the paper: the difficulty is the task's ``prior``, so that no other model has to be
 trained and billed. A pool is passed without replacement where "competence" draws with it. The end
@@ -179,7 +180,7 @@ class LocalToGlobal(PoolTeacher):
         ValueError: an argument is out of range, or the pool has no labels.
     """
 
-    reference = "Cheng et al. 2019, as in CurBench, https://proceedings.mlr.press/v235/zhou24o.html"
+    reference = "Cheng et al. 2019, https://doi.org/10.1109/CVPR.2019.00488"
     memory = (*PoolTeacher.memory, "classes")
 
     def __init__(

@@ -3,9 +3,8 @@
 The weights solve min_w w·loss + f(w) for four regularisers f: linear and logarithmic (Jiang et al.,
 "Easy Samples First: Self-paced Reranking for Zero-Example Multimedia Search", 2014,
 https://doi.org/10.1145/2647868.2654918), logistic (Xu, Tao & Xu, 2015,
-https://www.ijcai.org/Proceedings/15/Papers/555.pdf) and polynomial (Gong et al., 2019,
-https://doi.org/10.1109/TEVC.2018.2850769), as collected by CurBench (Zhou et al., 2024,
-https://proceedings.mlr.press/v235/zhou24o.html).
+https://www.ijcai.org/Abstract/15/558) and polynomial (Gong et al., 2019),
+as collected by CurBench (Zhou et al., 2024, https://proceedings.mlr.press/v235/zhou24o.html).
 
 Departures from the paper:
 - The threshold is the loss below which a share of the pool lies, and the share grows with the
@@ -122,7 +121,7 @@ class SoftSelfPaced(LossMemory):
 class SoftLogistic(SoftSelfPaced):
     """``SoftSelfPaced`` whose weights fall along a logistic curve and are never 0."""
 
-    reference = "Xu, Tao & Xu 2015, https://www.ijcai.org/Proceedings/15/Papers/555.pdf"
+    reference = "Xu, Tao & Xu 2015, https://www.ijcai.org/Abstract/15/558"
     preset = "logistic"
 
 
@@ -135,5 +134,5 @@ class SoftLog(SoftSelfPaced):
 class SoftPolynomial(SoftSelfPaced):
     """``SoftSelfPaced`` whose weights fall with a root of the distance to the threshold."""
 
-    reference = "Gong et al. 2019, https://doi.org/10.1109/TEVC.2018.2850769"
+    reference = "Gong et al. 2019, as in https://proceedings.mlr.press/v235/zhou24o.html"
     preset = "polynomial"

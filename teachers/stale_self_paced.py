@@ -5,7 +5,7 @@ https://papers.nips.cc/paper/3923-self-paced-learning-for-latent-variable-models
 preference for different classes of Jiang et al., "Self-Paced Learning with Diversity", 2014,
 https://papers.nips.cc/paper/5568-self-paced-learning-with-diversity. ``AdaptiveCurriculum`` mixes
 old and new scores as Kong et al., "Adaptive Curriculum Learning", 2021,
-https://doi.org/10.1109/ICCV48922.2021.00502, with the constants that CurBench gives.
+https://openreview.net/forum?id=QNKYBDKh3j, with the constants that CurBench gives.
 
 Departures from the paper:
 - Losses are by-products of training. Those of items that are left out stay as they were, where the
@@ -145,7 +145,7 @@ class AdaptiveCurriculum(StaleSelfPaced):
         ValueError: an argument is out of range.
     """
 
-    reference = "Kong et al. 2021, https://doi.org/10.1109/ICCV48922.2021.00502"
+    reference = "Kong et al. 2021, https://openreview.net/forum?id=QNKYBDKh3j"
 
     def __init__(
         self,
