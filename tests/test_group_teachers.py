@@ -142,6 +142,21 @@ def test_one_update_of_exp3s_by_hand():
     assert teacher.weights == pytest.approx(expected - expected.max())
 
 
+@pytest.mark.parametrize(
+    ("cls", "options", "asked"), [(EXP3SGroups, {}, 1), (TSCLGroups, {"variant": "window"}, 0)]
+)
+def test_bandits_begin_with_the_group_that_can_be_learned(cls, options, asked):
+    """Through the loop; the second group is pure label noise, which nobody learns quickly."""
+    task = Clouds(noise=0.0, groups=np.repeat([0, 1], 200))
+    rng = np.random.default_rng(0)
+    task.label = np.where(task.group == 1, rng.integers(4, size=400), task.label)
+    lessons = [Lesson(cls, task, total=8000, seed=seed, **options) for seed in (0, 1, 2)]
+    early = [(task.group[lesson.tasks[:2000]] == 0).mean() for lesson in lessons]
+    assert np.mean(early) > 0.54
+    assert all(lesson.accuracy > 0.9 for lesson in lessons)
+    assert all(lesson.ledger.forward == asked * len(lesson.tasks) for lesson in lessons)
+
+
 # Mixes made by hand
 
 
