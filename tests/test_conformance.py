@@ -13,7 +13,7 @@ from teachers.check import check_teacher
 
 # Arguments of worlds and tasks that protocols use beside the defaults.
 VARIANTS = {
-    "digits": ({}, {"noise_rate": 0.4}, {"tail_ratio": 50.0}),
+    "digits": ({}, {"noise_rate": 0.4}, {"tail_ratio": 50.0}, {"noise": "next_class", "copies": 3}),
     "stump_tracks": (
         *({"body": body} for body in BODIES),
         {"quirks": False},
