@@ -92,25 +92,43 @@ def play(
 
 
 class TestSetEvaluator:
-    """Measures the clean, class-balanced test set; the classes are the held-out tasks."""
+    """Measures the clean test set; its levels, or else its classes, are the held-out tasks."""
 
     __test__ = False  # its name is not a pytest class
 
     def __init__(self, task: SupervisedTask):
         self.inputs, self.targets = task.test
-        self.labels = [f"class {label}" for label in range(task.num_classes)]
-        # Every other example of a class goes to half B, so that both halves hold all classes.
+        self.level, self.labels = task.test_level, list(task.level_names)
+        if self.level is None:
+            self.level = self.targets
+            self.labels = [f"class {label}" for label in range(task.num_classes)]
+        # Every other example of a level goes to half B, so that both halves hold all levels.
         self.half = np.zeros(len(self.targets), dtype=int)
-        for label in range(task.num_classes):
-            members = np.flatnonzero(self.targets == label)
+        for level in range(len(self.labels)):
+            members = np.flatnonzero(self.level == level)
             self.half[members[1::2]] = 1
 
     def evaluate(self, student: SupervisedStudent, k: int) -> Evaluation:
-        """Return per-class accuracy and minus the loss."""
+        """Return per-level accuracy and minus the loss."""
         logits = student.predict(self.inputs)["logits"].astype(np.float64)
         correct = (logits.argmax(axis=1) == self.targets).astype(float)
         loss = cross_entropy(logits, self.targets)
-        return halves(-loss, correct, self.targets, self.half, len(self.labels))
+        return halves(-loss, correct, self.level, self.half, len(self.labels))
+
+
+def examples(
+    task: SupervisedTask, tasks: np.ndarray, seeds: np.ndarray | None, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs (n, *input_shape) and targets (n,) of proposed tasks.
+
+    A seed says which example of its task is meant, as a terrain seed does in a world: the same task
+    and seed give the same example. Without seeds the examples are drawn from ``rng``.
+    """
+    if seeds is None:
+        return task.sample(tasks, rng)
+    pairs = zip(tasks, seeds, strict=True)
+    single = [task.sample(one[None], np.random.default_rng(int(seed))) for one, seed in pairs]
+    return np.concatenate([x for x, _ in single]), np.concatenate([y for _, y in single])
 
 
 def cross_entropy(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from benchmark.errors import TeacherError
-from benchmark.evaluate import cross_entropy, play
+from benchmark.evaluate import cross_entropy, examples, play
 from benchmark.ledger import Ledger
 from environments.base import SupervisedTask
 from environments.vector import VectorWorlds
@@ -22,8 +22,9 @@ from students.base import Student, SupervisedStudent
 class SupervisedProbe:
     """Questions about training examples, answered with the current student.
 
-    Args of all methods: ``tasks`` item numbers of shape (n,). The answers use the training labels,
-    noise included. Each example costs one forward pass; ``alignment`` costs two forward passes per
+    Args of all methods: ``tasks`` item numbers of shape (n,), or vectors of parameters (n,
+    dimensions), of which examples are drawn anew. The answers use the training labels, noise
+    included. Each example costs one forward pass; ``alignment`` costs two forward passes per
     example and a forward and a backward pass per reference example.
     """
 
@@ -33,30 +34,46 @@ class SupervisedProbe:
         student: SupervisedStudent,
         ledger: Ledger,
         privileges: tuple[str, ...],
-        rng: np.random.Generator,
+        stream: int,
     ):
-        self._task, self._student, self._ledger, self._rng = task, student, ledger, rng
+        self._task, self._student, self._ledger, self._stream = task, student, ledger, stream
         self._privileges = privileges
 
     def loss(self, tasks: np.ndarray) -> np.ndarray:
         """Cross-entropy (n,) of each example under the current student."""
-        inputs, targets = self._task.sample(np.asarray(tasks), self._rng)
+        inputs, targets = self._examples(tasks)
         return cross_entropy(self._forward(inputs)["logits"].astype(np.float64), targets)
 
     def correct(self, tasks: np.ndarray) -> np.ndarray:
         """Whether the current student answers with the training label, float (n,)."""
-        inputs, targets = self._task.sample(np.asarray(tasks), self._rng)
+        inputs, targets = self._examples(tasks)
         return (self._forward(inputs)["logits"].argmax(axis=1) == targets).astype(float)
 
     def embedding(self, tasks: np.ndarray) -> np.ndarray:
         """Last hidden layer (n, width) of the current student."""
-        inputs, _ = self._task.sample(np.asarray(tasks), self._rng)
-        return self._forward(inputs)["embedding"]
+        return self._forward(self._examples(tasks)[0])["embedding"]
+
+    def evaluate(self, tasks: np.ndarray, seeds: np.ndarray | None = None) -> np.ndarray:
+        """Scores (n,) as in ``Outcomes``, minus the loss, without training."""
+        return self.rollout(tasks, seeds)["score"]
+
+    def rollout(
+        self, tasks: np.ndarray, seeds: np.ndarray | None = None, explore: bool = True
+    ) -> dict[str, np.ndarray]:
+        """Try one example per task, and seed (n,) if given; nothing is learned or explored.
+
+        Returns "score", "success" and "length" (n,), which mean what they mean in ``Outcomes``.
+        """
+        inputs, targets = self._examples(tasks, seeds)
+        logits = self._forward(inputs)["logits"].astype(np.float64)
+        success = (logits.argmax(axis=1) == targets).astype(float)
+        length = np.ones(len(targets), dtype=np.int64)
+        return {"score": -cross_entropy(logits, targets), "success": success, "length": length}
 
     def alignment(self, tasks: np.ndarray, reference: np.ndarray | str) -> np.ndarray:
         """Inner product (n,) of each example's gradient with the mean gradient of ``reference``.
 
-        ``reference`` holds item numbers, or is "validation" for teachers with the privilege
+        ``reference`` holds tasks, or is "validation" for teachers with the privilege
         ``validation_labels``.
         """
         if isinstance(reference, str):
@@ -67,11 +84,19 @@ class SupervisedProbe:
                 )
             pair = self._task.validation
         else:
-            pair = self._task.sample(np.asarray(reference), self._rng)
-        inputs, targets = self._task.sample(np.asarray(tasks), self._rng)
+            pair = self._examples(reference)
+        inputs, targets = self._examples(tasks)
         self._ledger.forward += 2 * len(inputs) + len(pair[0])
         self._ledger.backward += len(pair[0])
         return self._student.alignment(inputs, targets, pair)
+
+    def _examples(
+        self, tasks: np.ndarray, seeds: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Examples of the tasks; a stream of its own per question, so that it can be continued."""
+        rng = np.random.default_rng([self._stream, self._ledger.questions])
+        self._ledger.questions += 1
+        return examples(self._task, np.asarray(tasks), seeds, rng)
 
     def _forward(self, inputs: np.ndarray) -> dict[str, np.ndarray]:
         self._ledger.forward += len(inputs)

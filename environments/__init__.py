@@ -10,7 +10,10 @@ WORLDS = {
     "stump_tracks": "environments.box2d.stump_tracks:StumpTracks",
 }
 TASKS = {
+    "delayed_match": "environments.supervised.delayed_match:DelayedMatch",
     "digits": "environments.supervised.digits:Digits",
+    "n_parity": "environments.supervised.n_parity:NParity",
+    "sparse_parity": "environments.supervised.sparse_parity:SparseParity",
 }
 
 # Version 0 keeps the quirks of the published worlds, version 1 mends them. Gymnasium's own wrapper

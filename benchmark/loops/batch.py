@@ -1,4 +1,7 @@
-"""The loop for supervised tasks: propose examples, train on batches of them, observe."""
+"""The loop for supervised tasks: propose examples, train on batches of them, observe.
+
+A proposal names items of a data set or, where the task is a generator, vectors of its parameters.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.evaluate import cross_entropy
+from benchmark.evaluate import cross_entropy, examples
 from benchmark.guard import GuardedTeacher
 from benchmark.ledger import Ledger
 from benchmark.loops.listener import Listener
@@ -50,7 +53,7 @@ class BatchLoop:
             tasks = np.asarray(proposal.tasks)
 
             # The student trains on them, batch by batch, in the order of the proposal.
-            inputs, targets = self.task.sample(tasks, self.rng)
+            inputs, targets = examples(self.task, tasks, proposal.seeds, self.rng)
             reports = []
             with self.ledger.charge("student"):
                 for start in range(0, len(tasks), self.batch_size):
