@@ -12,6 +12,7 @@ from environments.base import SupervisedTask
 from environments.vector import StepResult, VectorWorlds
 from students.base import Student, SupervisedStudent
 
+MASTERY = 0.9  # a task of several examples is a success when this share of answers is right
 # Hears every step of ``play``: episode numbers (k,), observations, actions and what came of them.
 Watch = Callable[[np.ndarray, np.ndarray, np.ndarray, StepResult], None]
 
@@ -117,18 +118,36 @@ class TestSetEvaluator:
 
 
 def examples(
-    task: SupervisedTask, tasks: np.ndarray, seeds: np.ndarray | None, rng: np.random.Generator
+    task: SupervisedTask,
+    tasks: np.ndarray,
+    seeds: np.ndarray | None,
+    owner: np.ndarray,
+    rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs (n, *input_shape) and targets (n,) of proposed tasks.
+    """Inputs (m, *input_shape) and targets (m,): example i is one of the task ``owner[i]``.
 
-    A seed says which example of its task is meant, as a terrain seed does in a world: the same task
-    and seed give the same example. Without seeds the examples are drawn from ``rng``.
+    A seed says which examples of its task are meant, as a terrain seed does in a world: the same
+    task and seed give the same examples. Without seeds they are drawn from ``rng``.
     """
     if seeds is None:
-        return task.sample(tasks, rng)
-    pairs = zip(tasks, seeds, strict=True)
-    single = [task.sample(one[None], np.random.default_rng(int(seed))) for one, seed in pairs]
-    return np.concatenate([x for x, _ in single]), np.concatenate([y for _, y in single])
+        return task.sample(tasks[owner], rng)
+    parts = [
+        task.sample(np.repeat(tasks[[row]], count, axis=0), np.random.default_rng(int(seeds[row])))
+        for row, count in enumerate(np.bincount(owner, minlength=len(tasks)))
+    ]
+    return np.concatenate([x for x, _ in parts]), np.concatenate([y for _, y in parts])
+
+
+def per_task(values: np.ndarray, owner: np.ndarray) -> np.ndarray:
+    """The mean over each task's examples: (n, ...) of values (m, ...) and owners (m,), ascending.
+
+    Where every task has one example, the values themselves.
+    """
+    if len(owner) == 0 or owner[-1] + 1 == len(owner):
+        return values
+    starts = np.flatnonzero(np.diff(owner, prepend=-1))
+    counts = np.diff(starts, append=len(owner)).reshape(-1, *[1] * (values.ndim - 1))
+    return np.add.reduceat(values, starts, axis=0) / counts
 
 
 def cross_entropy(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:

@@ -87,12 +87,13 @@ class SupervisedTask(ABC):
     Attributes: ``label`` (n,) the labels a student is trained on, ``prior`` (n,) a hand-made
     difficulty (higher is harder) or None, ``group`` (n,) or None, ``truth`` facts about items that
     only the analysis may read (for example ``mislabelled``, bool (n,)). ``test_level`` (m,) says
-    which held-out task, of ``level_names``, a test example belongs to; None: the classes are.
-    Generators of examples: ``environments.supervised.generator``.
+    which held-out task, of ``level_names``, a test example belongs to; None: the classes are. A
+    proposed task stands for ``examples`` examples. See ``environments.supervised.generator``.
     """
 
     metric: ClassVar[str] = "accuracy"
     task_parameters: tuple[TaskParameter, ...] = ()
+    examples: int = 1
     input_shape: tuple[int, ...]
     num_classes: int
     label: np.ndarray | None = None

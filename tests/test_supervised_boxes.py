@@ -10,8 +10,10 @@ import pytest
 from benchmark import record
 from benchmark.assemble import fitting_teacher, space_kind
 from benchmark.errors import LyceumError
-from benchmark.evaluate import TestSetEvaluator, examples
+from benchmark.evaluate import TestSetEvaluator, examples, per_task
+from benchmark.guard import GuardedTeacher
 from benchmark.ledger import Ledger
+from benchmark.loops.batch import BatchLoop
 from benchmark.probe import SupervisedProbe
 from benchmark.protocol import Protocol
 from benchmark.registry import load
@@ -19,6 +21,7 @@ from benchmark.run import RunRequest, execute
 from environments.supervised.sparse_parity import SparseParity
 from students.supervised import Classifier
 from teachers import TEACHERS
+from teachers.base import Proposal, TaskSpace, Teacher
 
 TINY = str(Path(__file__).parent / "data" / "protocols" / "tiny-parity.toml")
 
@@ -124,15 +127,78 @@ def test_a_wrong_option_names_the_protocol(tmp_path):
         run(tmp_path, "uniform", str(tmp_path / "wrong.toml"))
 
 
-def test_a_seed_says_which_example_of_a_task_is_meant():
+def test_a_seed_says_which_examples_of_a_task_are_meant():
     task, tasks = SparseParity(0), np.full((6, 1), 0.3)
-    seeds = np.array([7, 8, 7, 9, 10, 7])
-    inputs, targets = examples(task, tasks, seeds, np.random.default_rng(0))
-    again = examples(task, tasks[:1], seeds[:1], np.random.default_rng(5))
-    assert np.array_equal(inputs[0], inputs[2]) and np.array_equal(inputs[0], again[0][0])
-    assert targets[0] == targets[5] and len({row.tobytes() for row in inputs}) == 4
-    free = examples(task, tasks, None, np.random.default_rng(0))[0]
-    assert np.array_equal(free, task.sample(tasks, np.random.default_rng(0))[0])
+    seeds, owner = np.array([7, 8, 7, 9, 10, 7]), np.repeat(np.arange(6), 3)[:17]
+    inputs, targets = examples(task, tasks, seeds, owner, np.random.default_rng(0))
+    assert len(inputs) == len(targets) == 17 and len({row.tobytes() for row in inputs}) == 12
+    rows = [inputs[owner == k] for k in range(6)]
+    assert np.array_equal(rows[0], rows[2]) and np.array_equal(rows[0][:2], rows[5])
+    again = examples(task, tasks[:1], seeds[:1], owner[:3], np.random.default_rng(5))
+    assert np.array_equal(again[0], rows[0]) and np.array_equal(again[1], targets[:3])
+    free = examples(task, tasks, None, owner, np.random.default_rng(0))[0]
+    assert np.array_equal(free, task.sample(tasks[owner], np.random.default_rng(0))[0])
+
+
+def test_means_per_task():
+    owner = np.array([0, 0, 1, 1, 2])
+    assert per_task(np.array([1.0, 3.0, 5.0, 7.0, 9.0]), owner).tolist() == [2.0, 6.0, 9.0]
+    assert per_task(np.arange(10.0).reshape(5, 2), owner).tolist() == [[1, 2], [5, 6], [8, 9]]
+    values = np.arange(4.0)
+    assert per_task(values, np.arange(4)) is values
+
+
+class Watcher(Teacher):
+    """Proposes a fixed list of densities and remembers what it hears."""
+
+    spaces = ("box",)
+    signals = ("loss",)
+
+    def __init__(self, space):
+        super().__init__(space, seed=0)
+        self.heard = []
+
+    def propose(self, count, progress):
+        return Proposal(np.linspace(0.1, 0.5, count)[:, None], weights=np.arange(1.0, count + 1))
+
+    def observe(self, outcomes):
+        self.heard.append(outcomes)
+
+
+class Oracle:
+    """Knows the class of sparse inputs and errs on all others; keeps what it was trained on."""
+
+    def __init__(self, task):
+        self.task, self.seen, self.weights = task, [], []
+
+    def train(self, inputs, targets, weigh=None):
+        facts = {"loss": np.arange(len(targets), dtype=float), "logits": np.eye(2)[targets]}
+        self.seen.append(inputs)
+        self.weights.append(weigh(facts))
+        return {**facts, "correct": (np.arange(len(targets)) % 20 > 0).astype(float)}
+
+
+def test_a_task_of_several_examples_is_heard_of_once():
+    task = SparseParity(0, examples=20)
+    teacher, student, ledger = Watcher(TaskSpace(task.task_space)), Oracle(task), Ledger(90)
+    heard = []
+    listener = type("L", (), {"on_progress": lambda *_: None})()
+    listener.on_outcomes = lambda spent, columns: heard.append((spent, columns))
+    guard = GuardedTeacher(teacher, ledger, 5.0)
+    BatchLoop(guard, student, task, ledger, listener, 0, 40, 1).run()
+    first, _, third = teacher.heard
+    assert [len(outcomes.tasks) for outcomes in teacher.heard] == [2, 2, 1]
+    assert first.tasks.tolist() == [[0.1], [0.5]] and first.proposal.tolist() == [0, 1]
+    # Losses 0..19 and 20..39; 19 of 20 answers are right, which is a success.
+    assert first.loss.tolist() == [9.5, 29.5] and first.score.tolist() == [-9.5, -29.5]
+    assert first.success.tolist() == [1.0, 1.0] and first.length.tolist() == [20, 20]
+    # The last task is cut to what is left: one wrong answer of ten still is nine in ten.
+    assert third.length.tolist() == [10] and third.success.tolist() == [1.0]
+    assert ledger.spent == 90 and heard[1][0].tolist() == [40, 60]
+    # Every example counts with the weight of its task, scaled to a mean of one.
+    assert np.allclose(student.weights[0], np.repeat([2 / 3, 4 / 3], 20))
+    sparse, dense = (student.seen[0][rows] < 0 for rows in (slice(0, 20), slice(20, 40)))
+    assert sparse.mean() < 0.2 < 0.4 < dense.mean()
 
 
 def test_accuracy_per_level_in_two_halves():
@@ -153,7 +219,7 @@ def test_accuracy_per_level_in_two_halves():
 
 
 def test_questions_about_vectors_are_billed_and_repeat_after_a_checkpoint():
-    task, ledger = SparseParity(0, bits=6, order=2), Ledger(1000)
+    task, ledger = SparseParity(0, bits=6, order=2, examples=4), Ledger(1000)
     probe = SupervisedProbe(task, Classifier((6,), 2, seed=0), ledger, ("probe",), 3)
     tasks = np.full((5, 1), 0.4)
     probe.loss(tasks)
@@ -161,8 +227,8 @@ def test_questions_about_vectors_are_billed_and_repeat_after_a_checkpoint():
     scores = probe.evaluate(tasks)
     answer = probe.rollout(tasks, np.full(5, 11))
     assert scores.shape == (5,) and (scores < 0).all() and len(set(answer["score"])) == 1
-    assert set(answer["success"]) <= {0.0, 1.0} and (answer["length"] == 1).all()
-    assert ledger.forward == 15 and ledger.teacher == 5
+    assert set(answer["success"]) <= {0.0, 1.0} and (answer["length"] == 4).all()
+    assert ledger.forward == 60 and ledger.teacher == 20
     other = Ledger(1000)
     other.load_state_dict(saved)
     again = SupervisedProbe(task, Classifier((6,), 2, seed=0), other, ("probe",), 3)

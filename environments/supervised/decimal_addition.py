@@ -29,6 +29,7 @@ class DecimalAddition(Generator):
         longest: the largest number of digits, >= 2.
         per_operand: the task is the number of digits of each number, two integers, instead of one
             for both.
+        examples: how many examples a proposed vector or level stands for, >= 1.
         items: how many items ``tasks = "items"`` has.
         per_level: test examples per level, >= 2. Levels are 1..longest, and with ``per_operand``
             every second pair of lengths.
@@ -45,6 +46,7 @@ class DecimalAddition(Generator):
         tasks: str = "box",
         longest: int = 9,
         per_operand: bool = False,
+        examples: int = 16,
         items: int = 4096,
         per_level: int = 100,
     ):
@@ -58,7 +60,7 @@ class DecimalAddition(Generator):
         self.input_shape = (longest + 1, CHANNELS)
         lengths = np.arange(1, longest + 1, 2 if per_operand else 1)
         self.levels = grid(*[lengths] * len(names))
-        super().__init__(seed, tasks, items, per_level)
+        super().__init__(seed, tasks, examples, items, per_level)
 
     def make(
         self, parameters: np.ndarray, rng: np.random.Generator

@@ -23,10 +23,10 @@ class Generator(SupervisedTask):
     dimensions), the held-out parameter vectors from easy to hard, and defines ``make``. What a
     task is, is an option:
 
-    - "box": a vector of parameters. Every example is drawn anew, so that any teacher of boxes
-      works. ``label``, ``prior`` and ``group`` are None.
-    - "levels": the number of a level, 0..J-1. Every example is drawn anew; ``prior`` is the
-      difficulty of the level, ``label`` is None.
+    - "box": a vector of parameters, of which ``examples`` examples are drawn anew, so that any
+      teacher of boxes works. ``label``, ``prior`` and ``group`` are None.
+    - "levels": the number of a level, 0..J-1, of which ``examples`` examples are drawn anew;
+      ``prior`` is the difficulty of the level, ``label`` is None.
     - "items": one of a fixed set of examples, item i of level i mod J, for teachers that choose
       examples; ``group`` is the level, ``prior`` its difficulty. Items that equal a held-out input
       are drawn again, and left out after 20 tries.
@@ -40,14 +40,15 @@ class Generator(SupervisedTask):
 
     levels: np.ndarray
 
-    def __init__(self, seed: int, tasks: str, items: int, per_level: int):
+    def __init__(self, seed: int, tasks: str, examples: int, items: int, per_level: int):
         one_of("tasks", tasks, SPACES)
-        if items < len(self.levels) or per_level < 2:
+        if items < len(self.levels) or per_level < 2 or examples < 1:
             raise ValueError(
-                f"items must be at least {len(self.levels)}, one per level, and per_level at least "
-                f"2, but they are {items} and {per_level}"
+                f"items must be at least {len(self.levels)}, one per level, per_level at least 2 "
+                f"and examples at least 1, but they are {items}, {per_level} and {examples}"
             )
         self.tasks, self.truth = tasks, {}
+        self.examples = 1 if tasks == "items" else examples
         names = [one.name for one in self.task_parameters]
         self.level_names = tuple(
             " ".join(f"{name} {value:.6g}" for name, value in zip(names, level, strict=True))

@@ -31,6 +31,7 @@ class Grammar(Generator):
         tasks: "box", "levels" or "items", see ``Generator``.
         most_pairs: the largest number of pairs, >= 2.
         deepest: the largest depth, >= 1.
+        examples: how many examples a proposed vector or level stands for, >= 1.
         items: how many items ``tasks = "items"`` has.
         per_level: test words per level, >= 2. Levels are the depths 1..deepest with 2, 4, 6, ...
             pairs, as far as a depth can be reached.
@@ -47,6 +48,7 @@ class Grammar(Generator):
         tasks: str = "box",
         most_pairs: int = 8,
         deepest: int = 4,
+        examples: int = 16,
         items: int = 4096,
         per_level: int = 100,
     ):
@@ -64,7 +66,7 @@ class Grammar(Generator):
         pairs = [*range(2, most_pairs + 1, 2)]
         levels = [(p, d) for p in pairs for d in range(1, deepest + 1) if d <= p]
         self.levels = np.array(levels, dtype=np.float64)
-        super().__init__(seed, tasks, items, per_level)
+        super().__init__(seed, tasks, examples, items, per_level)
 
     def make(
         self, parameters: np.ndarray, rng: np.random.Generator

@@ -23,6 +23,7 @@ class ModularSum(Generator):
         tasks: "box", "levels" or "items", see ``Generator``.
         modulus: q, >= 2.
         places: of a row, >= 2; the terms go from 1 to ``places``.
+        examples: how many examples a proposed vector or level stands for, >= 1.
         items: how many items ``tasks = "items"`` has.
         per_level: test examples per number of terms, >= 2.
 
@@ -36,6 +37,7 @@ class ModularSum(Generator):
         tasks: str = "box",
         modulus: int = 5,
         places: int = 12,
+        examples: int = 16,
         items: int = 4096,
         per_level: int = 100,
     ):
@@ -47,7 +49,7 @@ class ModularSum(Generator):
         self.task_parameters = (integer_parameter("terms", 1, places, places, "1", meaning),)
         self.input_shape, self.num_classes = (places, 2), modulus
         self.levels = grid(np.arange(1, places + 1))
-        super().__init__(seed, tasks, items, per_level)
+        super().__init__(seed, tasks, examples, items, per_level)
 
     def make(
         self, parameters: np.ndarray, rng: np.random.Generator

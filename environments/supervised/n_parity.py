@@ -32,6 +32,7 @@ class NParity(Generator):
         tasks: "box", "levels" or "items", see ``Generator``.
         longest: the largest N, >= 2; the smallest is 1.
         heads: "single" or "multi".
+        examples: how many examples a proposed vector or level stands for, >= 1.
         items: how many items ``tasks = "items"`` has.
         per_level: test examples per N, >= 2.
 
@@ -48,6 +49,7 @@ class NParity(Generator):
         tasks: str = "box",
         longest: int = 12,
         heads: str = "single",
+        examples: int = 16,
         items: int = 4096,
         per_level: int = 100,
     ):
@@ -59,7 +61,7 @@ class NParity(Generator):
         self.heads = heads
         self.input_shape = (longest + 1 + EXTRA, 2)
         self.levels = grid(np.arange(1, longest + 1))
-        super().__init__(seed, tasks, items, per_level)
+        super().__init__(seed, tasks, examples, items, per_level)
 
     def make(
         self, parameters: np.ndarray, rng: np.random.Generator

@@ -41,6 +41,7 @@ class Shapes(Generator):
         seed: draws the items of ``tasks = "items"``.
         tasks: "box", "levels" or "items", see ``Generator``.
         side: pixels, >= 8.
+        examples: how many examples a proposed vector or level stands for, >= 1.
         items: how many items ``tasks = "items"`` has.
         per_level: test pictures per held-out task, >= 2.
 
@@ -60,6 +61,7 @@ class Shapes(Generator):
         seed: int,
         tasks: str = "box",
         side: int = 16,
+        examples: int = 16,
         items: int = 4096,
         per_level: int = 100,
     ):
@@ -67,7 +69,7 @@ class Shapes(Generator):
             raise ValueError(f"side must be at least 8 pixels, but is {side}")
         self.input_shape = (side, side)
         self.levels = grid([0, 1], [0, 1], [0, 0.6])
-        super().__init__(seed, tasks, items, per_level)
+        super().__init__(seed, tasks, examples, items, per_level)
 
     def make(
         self, parameters: np.ndarray, rng: np.random.Generator

@@ -31,6 +31,7 @@ class SparseParity(Generator):
         bits: d, at least ``order``.
         order: k, at least 1.
         held_out: densities of the test set, within the box [0.02, 0.5].
+        examples: how many examples a proposed vector or level stands for, >= 1.
         items: how many items ``tasks = "items"`` has.
         per_level: test examples per held-out density, >= 2.
 
@@ -50,6 +51,7 @@ class SparseParity(Generator):
         bits: int = 30,
         order: int = 6,
         held_out: Sequence[float] = (0.5,),
+        examples: int = 16,
         items: int = 4096,
         per_level: int = 1000,
     ):
@@ -59,7 +61,7 @@ class SparseParity(Generator):
             raise ValueError(f"held_out must be densities in [0.02, 0.5], but is {list(held_out)}")
         self.input_shape, self.order = (bits,), order
         self.levels = np.array([[density] for density in held_out], dtype=np.float64)
-        super().__init__(seed, tasks, items, per_level)
+        super().__init__(seed, tasks, examples, items, per_level)
 
     def make(
         self, parameters: np.ndarray, rng: np.random.Generator
