@@ -122,5 +122,5 @@ def ways(longest: int, deepest: int) -> np.ndarray:
             before = table[depth, left - 1]
             for height in range(depth + 1):
                 lower = before[height - 1] if height else 0.0
-                table[depth, left, height] = lower + before[height + 1] * (height < depth)
+                table[depth, left, height] = lower + before[height + 1]  # 0 above the depth
     return table
