@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from gymnasium import spaces
 
 from benchmark.errors import LyceumError, unknown
 from benchmark.evaluate import TestSetEvaluator, WorldEvaluator
@@ -94,7 +95,7 @@ def _supervised(
     task: SupervisedTask = _build(
         protocol, "task", protocol.task.name, options, seed=stream["task"]
     )
-    space = TaskSpace(task.task_space, label=task.label, group=task.group, prior=task.prior)
+    space = supervised_space(task)
     teacher = build_teacher(protocol, teacher_name, arguments, space, stream["teacher"])
     student = _build(
         protocol,
@@ -107,8 +108,7 @@ def _supervised(
     )
     ledger = Ledger(protocol.budget.total)
     if _asks_probe(teacher):
-        rng = np.random.default_rng(stream["probe"])
-        teacher.probe = SupervisedProbe(task, student, ledger, teacher.privileges, rng)
+        teacher.probe = SupervisedProbe(task, student, ledger, teacher.privileges, stream["probe"])
     budget = protocol.budget
     loop = BatchLoop(
         GuardedTeacher(teacher, ledger, budget.teacher_call_seconds),
@@ -120,7 +120,7 @@ def _supervised(
         budget.parallel,
         budget.batches_per_proposal,
     )
-    columns = {"label": task.label, "prior": task.prior, **task.truth}
+    columns = {"label": task.label, "prior": task.prior, "group": task.group, **task.truth}
     columns = {f"item_{name}": value for name, value in columns.items() if value is not None}
     evaluator = TestSetEvaluator(task)
     return Assembly(protocol, teacher, student, loop, evaluator, ledger, columns, [])
@@ -252,8 +252,22 @@ def _build(
         ) from error
 
 
-def box_space(world: ProceduralEnv) -> TaskSpace:
-    """What a teacher may know about a world's task parameters."""
+def supervised_space(task: SupervisedTask) -> TaskSpace:
+    """What a teacher may know about the items, levels or parameters of a supervised task."""
+    if isinstance(task.task_space, spaces.Box):
+        return box_space(task)
+    return TaskSpace(task.task_space, label=task.label, group=task.group, prior=task.prior)
+
+
+def space_kind(protocol: Protocol) -> str:
+    """The kind of task space under a protocol, "box" or "discrete", without building anything."""
+    if protocol.task.kind == "procedural":
+        return "box"
+    return load("task", protocol.task.name).space_kind(**protocol.task.options)
+
+
+def box_space(world: ProceduralEnv | SupervisedTask) -> TaskSpace:
+    """What a teacher may know about the task parameters of a world or a generator of examples."""
     parameters = world.task_parameters
     return TaskSpace(
         world.task_space,
@@ -302,7 +316,7 @@ def fitting_teacher(protocol: Protocol, name: str, arguments: dict[str, Any]) ->
     label = describe(name)
     if not issubclass(cls, Teacher):
         raise LyceumError(f"{label} is no teacher: its class must inherit teachers.base.Teacher")
-    kind = "discrete" if protocol.task.kind == "supervised" else "box"
+    kind = space_kind(protocol)
     if kind not in cls.spaces:
         raise LyceumError(
             f"teacher {label} teaches {' and '.join(cls.spaces)} task spaces only, "

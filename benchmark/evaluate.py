@@ -12,6 +12,7 @@ from environments.base import SupervisedTask
 from environments.vector import StepResult, VectorWorlds
 from students.base import Student, SupervisedStudent
 
+MASTERY = 0.9  # a task of several examples is a success when this share of answers is right
 # Hears every step of ``play``: episode numbers (k,), observations, actions and what came of them.
 Watch = Callable[[np.ndarray, np.ndarray, np.ndarray, StepResult], None]
 
@@ -92,25 +93,61 @@ def play(
 
 
 class TestSetEvaluator:
-    """Measures the clean, class-balanced test set; the classes are the held-out tasks."""
+    """Measures the clean test set; its levels, or else its classes, are the held-out tasks."""
 
     __test__ = False  # its name is not a pytest class
 
     def __init__(self, task: SupervisedTask):
         self.inputs, self.targets = task.test
-        self.labels = [f"class {label}" for label in range(task.num_classes)]
-        # Every other example of a class goes to half B, so that both halves hold all classes.
+        self.level, self.labels = task.test_level, list(task.level_names)
+        if self.level is None:
+            self.level = self.targets
+            self.labels = [f"class {label}" for label in range(task.num_classes)]
+        # Every other example of a level goes to half B, so that both halves hold all levels.
         self.half = np.zeros(len(self.targets), dtype=int)
-        for label in range(task.num_classes):
-            members = np.flatnonzero(self.targets == label)
+        for level in range(len(self.labels)):
+            members = np.flatnonzero(self.level == level)
             self.half[members[1::2]] = 1
 
     def evaluate(self, student: SupervisedStudent, k: int) -> Evaluation:
-        """Return per-class accuracy and minus the loss."""
+        """Return per-level accuracy and minus the loss."""
         logits = student.predict(self.inputs)["logits"].astype(np.float64)
         correct = (logits.argmax(axis=1) == self.targets).astype(float)
         loss = cross_entropy(logits, self.targets)
-        return halves(-loss, correct, self.targets, self.half, len(self.labels))
+        return halves(-loss, correct, self.level, self.half, len(self.labels))
+
+
+def examples(
+    task: SupervisedTask,
+    tasks: np.ndarray,
+    seeds: np.ndarray | None,
+    owner: np.ndarray,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs (m, *input_shape) and targets (m,): example i is one of the task ``owner[i]``.
+
+    A seed says which examples of its task are meant, as a terrain seed does in a world: the same
+    task and seed give the same examples. Without seeds they are drawn from ``rng``.
+    """
+    if seeds is None:
+        return task.sample(tasks[owner], rng)
+    parts = [
+        task.sample(np.repeat(tasks[[row]], count, axis=0), np.random.default_rng(int(seeds[row])))
+        for row, count in enumerate(np.bincount(owner, minlength=len(tasks)))
+    ]
+    return np.concatenate([x for x, _ in parts]), np.concatenate([y for _, y in parts])
+
+
+def per_task(values: np.ndarray, owner: np.ndarray) -> np.ndarray:
+    """The mean over each task's examples: (n, ...) of values (m, ...) and owners (m,), ascending.
+
+    Where every task has one example, the values themselves.
+    """
+    if len(owner) == 0 or owner[-1] + 1 == len(owner):
+        return values
+    starts = np.flatnonzero(np.diff(owner, prepend=-1))
+    counts = np.diff(starts, append=len(owner)).reshape(-1, *[1] * (values.ndim - 1))
+    return np.add.reduceat(values, starts, axis=0) / counts
 
 
 def cross_entropy(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:

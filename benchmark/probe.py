@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from benchmark.errors import TeacherError
-from benchmark.evaluate import cross_entropy, play
+from benchmark.evaluate import MASTERY, cross_entropy, examples, per_task, play
 from benchmark.ledger import Ledger
 from environments.base import SupervisedTask
 from environments.vector import VectorWorlds
@@ -22,9 +22,10 @@ from students.base import Student, SupervisedStudent
 class SupervisedProbe:
     """Questions about training examples, answered with the current student.
 
-    Args of all methods: ``tasks`` item numbers of shape (n,). The answers use the training labels,
-    noise included. Each example costs one forward pass; ``alignment`` costs two forward passes per
-    example and a forward and a backward pass per reference example.
+    Args of all methods: ``tasks`` item numbers of shape (n,), or vectors of parameters (n,
+    dimensions), of which the task's number of examples is drawn anew and averaged. The answers use
+    the training labels, noise included. Each example costs one forward pass; ``alignment`` costs
+    two forward passes per example and a forward and a backward pass per reference example.
     """
 
     def __init__(
@@ -33,30 +34,48 @@ class SupervisedProbe:
         student: SupervisedStudent,
         ledger: Ledger,
         privileges: tuple[str, ...],
-        rng: np.random.Generator,
+        stream: int,
     ):
-        self._task, self._student, self._ledger, self._rng = task, student, ledger, rng
+        self._task, self._student, self._ledger, self._stream = task, student, ledger, stream
         self._privileges = privileges
 
     def loss(self, tasks: np.ndarray) -> np.ndarray:
-        """Cross-entropy (n,) of each example under the current student."""
-        inputs, targets = self._task.sample(np.asarray(tasks), self._rng)
-        return cross_entropy(self._forward(inputs)["logits"].astype(np.float64), targets)
+        """Cross-entropy (n,) of each task under the current student."""
+        return -self.rollout(tasks)["score"]
 
     def correct(self, tasks: np.ndarray) -> np.ndarray:
-        """Whether the current student answers with the training label, float (n,)."""
-        inputs, targets = self._task.sample(np.asarray(tasks), self._rng)
-        return (self._forward(inputs)["logits"].argmax(axis=1) == targets).astype(float)
+        """Share of answers of the current student that equal the training label, float (n,)."""
+        inputs, targets, owner = self._examples(tasks)
+        correct = self._forward(inputs)["logits"].argmax(axis=1) == targets
+        return per_task(correct.astype(float), owner)
 
     def embedding(self, tasks: np.ndarray) -> np.ndarray:
         """Last hidden layer (n, width) of the current student."""
-        inputs, _ = self._task.sample(np.asarray(tasks), self._rng)
-        return self._forward(inputs)["embedding"]
+        inputs, _, owner = self._examples(tasks)
+        return per_task(self._forward(inputs)["embedding"], owner)
+
+    def evaluate(self, tasks: np.ndarray, seeds: np.ndarray | None = None) -> np.ndarray:
+        """Scores (n,) as in ``Outcomes``, minus the loss, without training."""
+        return self.rollout(tasks, seeds)["score"]
+
+    def rollout(
+        self, tasks: np.ndarray, seeds: np.ndarray | None = None, explore: bool = True
+    ) -> dict[str, np.ndarray]:
+        """Try the tasks, with seeds (n,) if given; nothing is learned or explored.
+
+        Returns "score", "success" and "length" (n,), which mean what they mean in ``Outcomes``.
+        """
+        inputs, targets, owner = self._examples(tasks, seeds)
+        logits = self._forward(inputs)["logits"].astype(np.float64)
+        correct = per_task((logits.argmax(axis=1) == targets).astype(float), owner)
+        success = (correct >= MASTERY) * 1.0 if self._task.examples > 1 else correct
+        score = per_task(-cross_entropy(logits, targets), owner)
+        return {"score": score, "success": success, "length": np.bincount(owner)}
 
     def alignment(self, tasks: np.ndarray, reference: np.ndarray | str) -> np.ndarray:
         """Inner product (n,) of each example's gradient with the mean gradient of ``reference``.
 
-        ``reference`` holds item numbers, or is "validation" for teachers with the privilege
+        ``reference`` holds tasks, or is "validation" for teachers with the privilege
         ``validation_labels``.
         """
         if isinstance(reference, str):
@@ -67,11 +86,20 @@ class SupervisedProbe:
                 )
             pair = self._task.validation
         else:
-            pair = self._task.sample(np.asarray(reference), self._rng)
-        inputs, targets = self._task.sample(np.asarray(tasks), self._rng)
+            pair = self._examples(reference)[:2]
+        inputs, targets, owner = self._examples(tasks)
         self._ledger.forward += 2 * len(inputs) + len(pair[0])
         self._ledger.backward += len(pair[0])
-        return self._student.alignment(inputs, targets, pair)
+        return per_task(self._student.alignment(inputs, targets, pair), owner)
+
+    def _examples(
+        self, tasks: np.ndarray, seeds: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Examples of the tasks and whose they are; every question has a stream of its own."""
+        rng = np.random.default_rng([self._stream, self._ledger.questions])
+        self._ledger.questions += 1
+        owner = np.repeat(np.arange(len(tasks)), self._task.examples)
+        return *examples(self._task, np.asarray(tasks), seeds, owner, rng), owner
 
     def _forward(self, inputs: np.ndarray) -> dict[str, np.ndarray]:
         self._ledger.forward += len(inputs)

@@ -10,7 +10,17 @@ WORLDS = {
     "stump_tracks": "environments.box2d.stump_tracks:StumpTracks",
 }
 TASKS = {
+    "breast_cancer": "environments.supervised.breast_cancer:BreastCancer",
+    "decimal_addition": "environments.supervised.decimal_addition:DecimalAddition",
+    "delayed_match": "environments.supervised.delayed_match:DelayedMatch",
     "digits": "environments.supervised.digits:Digits",
+    "gaussian_groups": "environments.supervised.gaussian_groups:GaussianGroups",
+    "grammar": "environments.supervised.grammar:Grammar",
+    "modular_sum": "environments.supervised.modular_sum:ModularSum",
+    "multi_domain": "environments.supervised.multi_domain:MultiDomain",
+    "n_parity": "environments.supervised.n_parity:NParity",
+    "shapes": "environments.supervised.shapes:Shapes",
+    "sparse_parity": "environments.supervised.sparse_parity:SparseParity",
 }
 
 # Version 0 keeps the quirks of the published worlds, version 1 mends them. Gymnasium's own wrapper

@@ -25,6 +25,12 @@ class TaskParameter:
     meaning: str
 
 
+def parameter_box(parameters: Sequence[TaskParameter]) -> spaces.Box:
+    """The tasks that ``parameters`` span, a float64 ``Box`` of shape (len(parameters),)."""
+    low = np.array([parameter.low for parameter in parameters])
+    return spaces.Box(low, np.array([one.high for one in parameters]), dtype=np.float64)
+
+
 class ProceduralEnv(gymnasium.Env):
     """A ``gymnasium.Env`` whose episodes are shaped by a task vector given at reset.
 
@@ -37,9 +43,7 @@ class ProceduralEnv(gymnasium.Env):
     @cached_property
     def task_space(self) -> spaces.Box:
         """The tasks as a float64 ``Box`` of shape (len(task_parameters),), built once."""
-        low = np.array([parameter.low for parameter in self.task_parameters])
-        high = np.array([parameter.high for parameter in self.task_parameters])
-        return spaces.Box(low, high, dtype=np.float64)
+        return parameter_box(self.task_parameters)
 
     @property
     def default_task(self) -> np.ndarray:
@@ -80,28 +84,37 @@ class ProceduralEnv(gymnasium.Env):
 class SupervisedTask(ABC):
     """A fixed data set whose n training items are the tasks; test and validation are held out.
 
-    Attributes: ``label`` (n,) the training labels a student is trained on, ``prior`` (n,) a
-    hand-made difficulty (higher is harder) or None, ``group`` (n,) or None, ``truth`` facts about
-    items that only the analysis may read (for example ``mislabelled``, bool (n,)).
+    Attributes: ``label`` (n,) the labels a student is trained on, ``prior`` (n,) a hand-made
+    difficulty (higher is harder) or None, ``group`` (n,) or None, ``truth`` facts about items that
+    only the analysis may read (for example ``mislabelled``, bool (n,)). ``test_level`` (m,) says
+    which held-out task, of ``level_names``, a test example belongs to; None: the classes are. A
+    proposed task stands for ``examples`` examples. See ``environments.supervised.generator``.
     """
 
     metric: ClassVar[str] = "accuracy"
+    task_parameters: tuple[TaskParameter, ...] = ()
+    examples: int = 1
     input_shape: tuple[int, ...]
     num_classes: int
-    label: np.ndarray
+    label: np.ndarray | None = None
     prior: np.ndarray | None = None
     group: np.ndarray | None = None
     truth: dict[str, np.ndarray]
-    validation: tuple[
-        np.ndarray, np.ndarray
-    ]  # inputs (m, *input_shape) float32, targets (m,) int64
+    validation: tuple[np.ndarray, np.ndarray]  # (m, *input_shape) float32 and (m,) int64
     test: tuple[np.ndarray, np.ndarray]
+    test_level: np.ndarray | None = None
+    level_names: tuple[str, ...] = ()
 
     @property
-    def task_space(self) -> spaces.Discrete:
+    def task_space(self) -> spaces.Discrete | spaces.Box:
         """One task per training item."""
         return spaces.Discrete(len(self.label))
 
+    @classmethod
+    def space_kind(cls, **options: Any) -> str:
+        """The kind of task space, "box" or "discrete", of a task built with ``options``."""
+        return "discrete"
+
     @abstractmethod
     def sample(self, tasks: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Return inputs (n, *input_shape) float32 and targets (n,) int64 of the items ``tasks``."""
+        """Return inputs (n, *input_shape) float32 and targets (n,) int64 of ``tasks`` (n, ...)."""

@@ -7,6 +7,7 @@ function, in ``check_worlds.py`` and ``check_tasks.py``.
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import unittest
 import warnings
@@ -64,10 +65,7 @@ def check_task(
     **keywords: Any,
 ) -> list[CheckRecord]:
     """Try a ``SupervisedTask``; arguments, result and errors as in ``check_environment``."""
-
-    def make(**more: Any) -> Any:
-        return factory(**keywords, **more)
-
+    make = functools.partial(factory, **keywords)
     return _run(tuple(rules), make, expected_failures or {}, raise_first)
 
 

@@ -1,6 +1,7 @@
-"""A classifier for fixed data sets: a multilayer perceptron trained with Adam.
+"""A classifier for supervised tasks, of several architectures, trained with Adam.
 
-Adam: Kingma & Ba, 2015, https://arxiv.org/abs/1412.6980.
+Adam: Kingma & Ba, 2015, https://arxiv.org/abs/1412.6980. Architectures beside the multilayer
+perceptron: students/architectures.py.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from students.architectures import ARCHITECTURES, build
 from students.base import SupervisedStudent, Weigh
 
 # Finite-difference step along the unit gradient; in float64 the error is far below 0.1 %.
@@ -20,21 +22,29 @@ PROBE_STEP = 1e-3
 
 
 class Classifier(SupervisedStudent):
-    """A multilayer perceptron with ReLU layers, cross-entropy and Adam.
+    """A network with cross-entropy and Adam: by default a multilayer perceptron with ReLU layers.
 
-    All parameters lie one after the other in a single vector: weight (outputs, inputs) and bias
-    (outputs,) of each layer are views into it. One optimiser call then updates everything, and
-    saving or displacing the student means touching one array.
+    All parameters lie one after the other in a single vector: weights and biases of each layer are
+    views into it. One optimiser call then updates everything, and saving or displacing the student
+    means touching one array. Nothing is random after the initial parameters: no dropout, no batch
+    statistics.
 
     Args:
-        input_shape: shape of one input; it is flattened.
+        input_shape: shape of one input; how an architecture reads it: students/architectures.py.
         num_classes: how many classes, at least 2.
         seed: draws the initial parameters, uniform in ±1/√inputs of each layer.
         device: "cpu", "cuda" or "auto" (cuda if there is one).
-        hidden: width of each hidden layer; empty makes a linear classifier.
+        hidden: one number per layer: units of a perceptron or recurrent layer, channels of a
+            convolution, width of a transformer block (all equal). Empty makes a linear classifier
+            of an MLP and is refused otherwise.
         learning_rate: Adam's step size, > 0.
         betas: Adam's decay rates of the two moments, each in [0, 1).
         epsilon: Adam's term against division by zero, > 0.
+        architecture: "mlp", "cnn", "rnn", "gru", "lstm" or "transformer".
+        heads: output layers of a recurrent or transformer architecture; with more than one, the
+            last input channel holds the number of the one that answers and is hidden from the rest.
+        attention_heads: of each transformer block; divides its width.
+        clip: the largest norm of a gradient, > 0; a longer one is shortened. 0 never does.
 
     Raises:
         ValueError: an argument is out of range.
@@ -51,19 +61,30 @@ class Classifier(SupervisedStudent):
         learning_rate: float = 2e-3,
         betas: Sequence[float] = (0.9, 0.999),
         epsilon: float = 1e-8,
+        architecture: str = "mlp",
+        heads: int = 1,
+        attention_heads: int = 4,
+        clip: float = 0.0,
     ):
         _check(num_classes, hidden, learning_rate, betas, epsilon)
+        if architecture not in ARCHITECTURES or heads < 1 or not clip >= 0:
+            raise ValueError(
+                f"architecture must be one of {', '.join(ARCHITECTURES)}, heads at least 1 and "
+                f"clip at least 0, but they are {architecture!r}, {heads} and {clip}"
+            )
         self.input_shape = tuple(int(size) for size in input_shape)
         self.num_classes = int(num_classes)
         self.device = _device(device)
         self.updates = 0
-        widths = [int(np.prod(self.input_shape, dtype=np.int64)), *hidden, num_classes]
-        self._shapes = [
-            shape
-            for inputs, outputs in itertools.pairwise(widths)
-            for shape in ((outputs, inputs), (outputs,))
-        ]
-        self.parameters = self._initial(seed)
+        self.clip = clip
+        if architecture == "mlp":
+            self._network: Any = Perceptron(self.input_shape, num_classes, hidden, heads)
+        else:
+            shape = self.input_shape
+            self._network = build(architecture, shape, num_classes, hidden, heads, attention_heads)
+        self._shapes = self._network.shapes
+        generator = torch.Generator().manual_seed(seed)
+        self.parameters = self._network.initial(generator).to(self.device)
         self._leaves = [leaf.requires_grad_() for leaf in self._views(self.parameters)]
         # The leaves' gradients are views into one vector too, the optimiser sees only vectors.
         self.parameters.grad = torch.zeros_like(self.parameters)
@@ -82,7 +103,7 @@ class Classifier(SupervisedStudent):
             ValueError: inputs or targets do not fit the student, or weights that are not finite,
                 not >= 0 or not of shape (n,).
         """
-        logits, embedding = _forward(self._tensor(inputs), self._leaves)
+        logits, embedding = self._network(self._tensor(inputs), self._leaves)
         losses = self._losses(logits, targets)
         report = {
             "loss": _array(losses),
@@ -103,7 +124,7 @@ class Classifier(SupervisedStudent):
     @torch.no_grad()
     def predict(self, inputs: np.ndarray) -> dict[str, np.ndarray]:
         """Return "logits" (n, classes) and "embedding" (n, width) without learning anything."""
-        logits, embedding = _forward(self._tensor(inputs), self._leaves)
+        logits, embedding = self._network(self._tensor(inputs), self._leaves)
         return {"logits": _array(logits), "embedding": _array(embedding)}
 
     def alignment(
@@ -117,7 +138,7 @@ class Classifier(SupervisedStudent):
         """
         base = self.parameters.detach().double()
         point = base.clone().requires_grad_()
-        logits, _ = _forward(self._tensor(reference[0]).double(), self._views(point))
+        logits, _ = self._network(self._tensor(reference[0]).double(), self._views(point))
         (gradient,) = torch.autograd.grad(self._losses(logits, reference[1]).mean(), point)
         length = gradient.norm()
         if not length > 0:
@@ -125,7 +146,7 @@ class Classifier(SupervisedStudent):
         inputs = self._tensor(inputs).double()
         with torch.no_grad():
             ahead, behind = (
-                self._losses(_forward(inputs, self._views(base + step * gradient))[0], targets)
+                self._losses(self._network(inputs, self._views(base + step * gradient))[0], targets)
                 for step in (PROBE_STEP / length, -PROBE_STEP / length)
             )
             return _array((ahead - behind) * length / (2 * PROBE_STEP))
@@ -164,6 +185,8 @@ class Classifier(SupervisedStudent):
     def _step(self, objective: torch.Tensor) -> None:
         self.parameters.grad.zero_()  # autograd adds to it through the leaves' views
         objective.backward()
+        if self.clip and (length := float(self.parameters.grad.norm())) > self.clip:
+            self.parameters.grad.mul_(self.clip / length)
         self.optimizer.step()
         self.updates += 1
 
@@ -178,41 +201,59 @@ class Classifier(SupervisedStudent):
             ) from error
 
     def _tensor(self, inputs: np.ndarray) -> torch.Tensor:
-        """Inputs (n, *input_shape) as a float32 tensor (n, product of input_shape)."""
+        """Inputs (n, *input_shape) as a float32 tensor of that shape."""
         inputs = _writable(inputs, np.float32)
         if inputs.shape[1:] != self.input_shape:
             raise ValueError(
                 f"inputs must have shape (n, {', '.join(map(str, self.input_shape))}), "
                 f"but have {inputs.shape}; the first axis is the batch"
             )
-        return torch.from_numpy(inputs).to(self.device).reshape(len(inputs), self._shapes[0][1])
+        return torch.from_numpy(inputs).to(self.device)
 
     def _views(self, vector: torch.Tensor) -> list[torch.Tensor]:
-        """Weight and bias of each layer, as views into a vector of all parameters."""
+        """The parameters of each layer, as views into a vector of all parameters."""
         sizes = [int(np.prod(shape)) for shape in self._shapes]
         return [
             part.view(shape) for part, shape in zip(vector.split(sizes), self._shapes, strict=True)
         ]
 
-    def _initial(self, seed: int) -> torch.Tensor:
-        generator = torch.Generator().manual_seed(seed)
+
+class Perceptron:
+    """Linear layers with ReLU between them, as a function of inputs and parameters.
+
+    ``shapes`` lists weight (outputs, inputs) and bias (outputs,) of each layer in order.
+    """
+
+    def __init__(
+        self, input_shape: Sequence[int], num_classes: int, hidden: Sequence[int], heads: int
+    ):
+        if heads != 1:
+            raise ValueError(f"architecture 'mlp' has one head, but heads is {heads}")
+        widths = [int(np.prod(input_shape, dtype=np.int64)), *hidden, num_classes]
+        self.shapes = [
+            shape
+            for inputs, outputs in itertools.pairwise(widths)
+            for shape in ((outputs, inputs), (outputs,))
+        ]
+
+    def __call__(
+        self, inputs: torch.Tensor, layers: Sequence[torch.Tensor]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return logits (n, classes) and the last hidden layer (n, width)."""
+        embedding = inputs.reshape(len(inputs), self.shapes[0][1])
+        for index in range(0, len(layers) - 2, 2):
+            embedding = functional.linear(embedding, layers[index], layers[index + 1]).relu()
+        return functional.linear(embedding, layers[-2], layers[-1]), embedding
+
+    def initial(self, generator: torch.Generator) -> torch.Tensor:
+        """All parameters one after the other, uniform in ±1/√inputs of each layer."""
         parts = []
-        for weight, bias in zip(self._shapes[0::2], self._shapes[1::2], strict=True):
+        for weight, bias in zip(self.shapes[0::2], self.shapes[1::2], strict=True):
             bound = weight[1] ** -0.5
             for shape in (weight, bias):
                 uniform = torch.rand(int(np.prod(shape)), generator=generator)
                 parts.append((2 * uniform - 1) * bound)
-        return torch.cat(parts).to(self.device)
-
-
-def _forward(
-    inputs: torch.Tensor, layers: Sequence[torch.Tensor]
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return logits (n, classes) and the last hidden layer (n, width)."""
-    embedding = inputs
-    for index in range(0, len(layers) - 2, 2):
-        embedding = functional.linear(embedding, layers[index], layers[index + 1]).relu()
-    return functional.linear(embedding, layers[-2], layers[-1]), embedding
+        return torch.cat(parts)
 
 
 def _array(tensor: torch.Tensor) -> np.ndarray:

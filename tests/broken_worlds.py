@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from gymnasium import spaces
 
-from environments.base import ProceduralEnv, SupervisedTask, TaskParameter
+from environments.base import ProceduralEnv, SupervisedTask, TaskParameter, parameter_box
 
 
 class Walk(ProceduralEnv):
@@ -74,6 +74,32 @@ class Table(SupervisedTask):
 
     def sample(self, tasks, rng):
         return self.inputs[tasks], self.label[tasks]
+
+
+class Fresh(Table):
+    """Clouds whose spread is the task; every point is drawn anew."""
+
+    task_parameters = (TaskParameter("spread", 0.5, 3.0, 1.0, "1", "of the cloud"),)
+    label = prior = None
+
+    def __init__(self, seed):
+        super().__init__(seed)
+        self.label = self.prior = None
+        self.truth = {}
+
+    task_space = property(lambda self: parameter_box(self.task_parameters))
+    default_task = np.array([1.0])
+
+    @classmethod
+    def space_kind(cls, **options):
+        return "box"
+
+    def sample(self, tasks, rng):
+        if np.shape(tasks)[1:] != (1,) or not ((tasks >= 0.5) & (tasks <= 3.0)).all():
+            raise ValueError("outside the box")
+        targets = rng.integers(3, size=len(tasks))
+        noise = rng.normal(size=(len(tasks), 4))
+        return (targets[:, None] + tasks * noise).astype(np.float32), targets
 
 
 WORLD_TWINS: dict[type, set[str]] = {}
@@ -254,6 +280,42 @@ class NoDocstring(Table):
 
 
 NoDocstring.__doc__ = None
+
+
+@fails("check_levels")
+class NamelessLevel(Table):
+    level_names = ("first", "second")
+
+    def __init__(self, seed):
+        super().__init__(seed)
+        self.test_level = np.arange(12) % 3
+
+
+@fails("check_space_kind")
+class WrongKind(Table):
+    @classmethod
+    def space_kind(cls, **options):
+        return "box"
+
+
+@fails("check_bad_tasks_raise")
+class ClipsParameters(Fresh):
+    def sample(self, tasks, rng):
+        return super().sample(np.clip(tasks[:, :1], 0.5, 3.0), rng)
+
+
+@fails("check_columns")
+class LabelsInABox(Fresh):
+    def __init__(self, seed):
+        super().__init__(seed)
+        self.group = np.zeros(30)
+
+
+@fails("check_sample_follows_tasks", "check_sample_is_fresh")
+class IgnoresGenerator(Fresh):
+    def sample(self, tasks, rng):
+        self.calls = getattr(self, "calls", 0) + 1
+        return super().sample(tasks, np.random.default_rng(self.calls))
 
 
 @fails("check_sample_follows_tasks")

@@ -16,6 +16,7 @@ def test_sound_classes_pass():
     for check, cls, rules in (
         (check_environment, broken_worlds.Walk, WORLD_RULES),
         (check_task, broken_worlds.Table, TASK_RULES),
+        (check_task, broken_worlds.Fresh, TASK_RULES),
     ):
         assert [(r.name, r.status) for r in check(cls)] == [
             (rule.__name__, "passed") for rule in rules

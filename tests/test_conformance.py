@@ -13,7 +13,15 @@ from teachers.check import check_teacher
 
 # Arguments of worlds and tasks that protocols use beside the defaults.
 VARIANTS = {
-    "digits": ({}, {"noise_rate": 0.4}, {"tail_ratio": 50.0}),
+    "digits": ({}, {"noise_rate": 0.4}, {"tail_ratio": 50.0}, {"noise": "next_class", "copies": 3}),
+    "breast_cancer": ({}, {"noise_rate": 0.3}),
+    "decimal_addition": ({}, {"per_operand": True}, {"tasks": "items", "items": 900}),
+    "grammar": ({}, {"tasks": "levels"}, {"tasks": "items", "items": 900}),
+    "modular_sum": ({}, {"tasks": "items", "items": 900}),
+    "shapes": ({}, {"tasks": "levels"}, {"tasks": "items", "items": 900}),
+    "delayed_match": ({}, {"heads": "multi", "tasks": "items", "items": 500}),
+    "n_parity": ({}, {"tasks": "levels", "heads": "multi"}, {"tasks": "items", "items": 500}),
+    "sparse_parity": ({}, {"tasks": "levels"}, {"tasks": "items", "held_out": (0.1, 0.5)}),
     "stump_tracks": (
         *({"body": body} for body in BODIES),
         {"quirks": False},

@@ -2,13 +2,15 @@ import numpy as np
 import pytest
 from scipy.stats import mannwhitneyu
 
-from environments.supervised.digits import (
-    Digits,
+from environments.supervised.data import (
     long_tail,
     neighbour_disagreement,
+    next_class_noise,
+    repeats,
     stratified_split,
     symmetric_noise,
 )
+from environments.supervised.digits import Digits
 
 
 def rank_quality(prior, positive):
@@ -83,6 +85,35 @@ def test_noise_is_symmetric():
     assert np.allclose(np.bincount(noisy, minlength=10) / 10_000, [0] + 9 * [1], atol=0.05)
 
 
+def test_class_dependent_noise_takes_the_next_class():
+    classes = np.tile(np.arange(10), 1000)
+    noisy = next_class_noise(classes, 0.3, 10, np.random.default_rng(0))
+    assert set((noisy - classes) % 10) == {0, 1}
+    assert 0.28 < (noisy != classes).mean() < 0.32
+    task = Digits(0, noise_rate=0.4, noise="next_class")
+    clean, wrong = task.truth["clean_label"], task.truth["mislabelled"]
+    assert np.array_equal(task.label[wrong], (clean[wrong] + 1) % 10) and 0.3 < wrong.mean() < 0.5
+    # The same items are wrong as under symmetric noise: only what they become differs.
+    assert np.array_equal(wrong, Digits(0, noise_rate=0.4).truth["mislabelled"])
+
+
+def test_copies_repeat_items_with_their_labels():
+    rows = repeats(5000, 4, np.random.default_rng(0))
+    times = np.bincount(rows)
+    assert np.array_equal(rows, np.sort(rows)) and set(times) == {1, 2, 3, 4}
+    assert np.allclose(np.bincount(times)[1:] / 5000, 0.25, atol=0.03)
+    plain, task = Digits(0, noise_rate=0.4), Digits(0, noise_rate=0.4, copies=10)
+    first = np.flatnonzero(~task.truth["duplicate"])
+    assert len(first) == 988 and 4500 < len(task.label) < 6500
+    for name in ("label", "prior"):
+        assert np.array_equal(getattr(task, name)[first], getattr(plain, name))
+    everything = task.sample(np.arange(len(task.label)), None)
+    copies = np.flatnonzero(task.truth["duplicate"])
+    for values in (*everything, task.prior, task.truth["clean_label"]):
+        assert np.array_equal(values[copies], values[copies - 1])
+    assert np.array_equal(everything[0][first], plain.sample(np.arange(988), None)[0])
+
+
 def test_long_tail_counts():
     counts = np.bincount(Digits(0, tail_ratio=50.0).label, minlength=10)
     assert np.array_equal(counts, np.round(counts[0] * 50.0 ** (-np.arange(10) / 9)))
@@ -127,7 +158,14 @@ def test_items_come_in_the_given_order_and_may_repeat(noisy):
 
 
 @pytest.mark.parametrize(
-    "options", [{"noise_rate": 1.5}, {"noise_rate": -0.1}, {"tail_ratio": 0.5}]
+    "options",
+    [
+        {"noise_rate": 1.5},
+        {"noise_rate": -0.1},
+        {"tail_ratio": 0.5},
+        {"noise": "next"},
+        {"copies": 0},
+    ],
 )
 def test_numbers_out_of_range(options):
     with pytest.raises(ValueError, match=next(iter(options))):

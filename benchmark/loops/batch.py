@@ -1,4 +1,7 @@
-"""The loop for supervised tasks: propose examples, train on batches of them, observe."""
+"""The loop for supervised tasks: propose examples, train on batches of them, observe.
+
+A proposal names items of a data set or, where the task is a generator, vectors of its parameters.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.evaluate import cross_entropy
+from benchmark.evaluate import MASTERY, cross_entropy, examples, per_task
 from benchmark.guard import GuardedTeacher
 from benchmark.ledger import Ledger
 from benchmark.loops.listener import Listener
@@ -44,27 +47,31 @@ class BatchLoop:
         """Train until the budget is spent; the listener evaluates and saves in between."""
         self.listener.on_progress(self)
         while (remaining := int(self.ledger.total - self.ledger.spent)) >= 1:
-            # The teacher chooses the next examples; asking the probe may have cost some budget.
-            began = self.ledger.spent
-            numbers, proposal = self.teacher.propose(min(self.chunk, remaining))
-            tasks = np.asarray(proposal.tasks)
+            # The teacher chooses the next tasks; asking the probe may have cost some budget.
+            began, size = self.ledger.spent, min(self.chunk, remaining)
+            numbers, proposal = self.teacher.propose(-(-size // self.task.examples))
 
-            # The student trains on them, batch by batch, in the order of the proposal.
-            inputs, targets = self.task.sample(tasks, self.rng)
+            # A task stands for one example or for several; the last one is cut to the budget.
+            owner = np.repeat(np.arange(len(numbers)), self.task.examples)[:size]
+            chosen = np.asarray(proposal.tasks)
+            inputs, targets = examples(self.task, chosen, proposal.seeds, owner, self.rng)
+            tasks = chosen[owner]
+            every = None if proposal.weights is None else np.asarray(proposal.weights)[owner]
+
+            # The student trains on the examples, batch by batch, in the order of the proposal.
             reports = []
             with self.ledger.charge("student"):
-                for start in range(0, len(tasks), self.batch_size):
+                for start in range(0, size, self.batch_size):
                     part = slice(start, start + self.batch_size)
-                    weights = None if proposal.weights is None else proposal.weights[part]
-                    weigh = self.weigher(tasks[part], weights)
+                    weigh = self.weigher(tasks[part], None if every is None else every[part])
                     report = self.student.train(inputs[part], targets[part], weigh)
                     if "loss_after" in self.signals:
                         report["loss_after"] = self.loss_after(inputs[part], targets[part])
                     reports.append(report)
-            self.ledger.student += len(tasks)
+            self.ledger.student += size
 
-            # The teacher hears how each example went, in the order of its proposal.
-            self.report(began, numbers, tasks, reports)
+            # The teacher hears how each task went, in the order of its proposal.
+            self.report(began, numbers, chosen, owner, reports)
 
             # Held-out evaluation and checkpoints, when they are due.
             self.listener.on_progress(self)
@@ -89,21 +96,32 @@ class BatchLoop:
         return cross_entropy(self.student.predict(inputs)["logits"].astype(np.float64), targets)
 
     def report(
-        self, began: float, numbers: np.ndarray, tasks: np.ndarray, reports: list[dict[str, Any]]
+        self,
+        began: float,
+        numbers: np.ndarray,
+        tasks: np.ndarray,
+        owner: np.ndarray,
+        reports: list[dict[str, Any]],
     ) -> None:
-        """Tell the teacher and the listener how the examples went."""
+        """Tell the teacher and the listener how the tasks (n, ...) went.
+
+        What was measured per example is averaged over a task's examples (``owner``); a task of
+        several succeeds when nine in ten answers are right.
+        """
         joined = {
-            name: np.concatenate([report[name] for report in reports])
+            name: per_task(np.concatenate([report[name] for report in reports]), owner)
             for name in ("loss", "correct", *self.signals)
         }
+        several = self.task.examples > 1
+        success = (joined["correct"] >= MASTERY) * 1.0 if several else joined["correct"]
         columns = {
             "proposal": numbers,
             "tasks": tasks,
             "score": -joined["loss"],
-            "success": joined["correct"],
-            "length": np.ones(len(tasks), dtype=np.int64),
+            "success": success,
+            "length": np.bincount(owner),
         }
-        self.listener.on_outcomes(began + np.arange(len(tasks)), columns)
+        self.listener.on_outcomes(began + np.arange(len(tasks)) * self.task.examples, columns)
         signals = {name: joined[name] for name in self.signals}
         self.teacher.observe(**columns, signals=signals)
 
