@@ -11,7 +11,7 @@ from rich.table import Table
 
 from benchmark import leaderboard, record, submissions
 from benchmark.arguments import parse_seeds, parse_settings
-from benchmark.assemble import check_options, fitting_teacher
+from benchmark.assemble import check_options
 from benchmark.errors import LyceumError, print_error, unknown
 from benchmark.lease import read_lease
 from benchmark.protocol import Protocol
@@ -19,6 +19,7 @@ from benchmark.provenance import ROOT
 from benchmark.run import RunRequest
 from benchmark.sweep import RunResult, sweep
 from benchmark.table import print_board
+from benchmark.telling import fitting_teacher
 from benchmark.watch import SweepProgress
 
 BOARDS = ROOT / "leaderboards"

@@ -230,7 +230,7 @@ def test_a_signal_the_task_does_not_give_is_refused(tmp_path):
 def test_knowledge_follows_the_protocols_level():
     from dataclasses import replace
 
-    from benchmark.assemble import knowledge
+    from benchmark.telling import knowledge
 
     protocol = Protocol.load(str(PROTOCOLS / "tiny-hypercube.toml"))
     told = {"return_range": [0.0, 1.0], "initial_mean": [0.1, 0.1], "initial_std": [0.2, 0.2]}

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from benchmark import record
-from benchmark.assemble import fitting_teacher, space_kind
 from benchmark.errors import LyceumError
 from benchmark.evaluate import TestSetEvaluator, examples, per_task
 from benchmark.guard import GuardedTeacher
@@ -18,6 +17,7 @@ from benchmark.probe import SupervisedProbe
 from benchmark.protocol import Protocol
 from benchmark.registry import load
 from benchmark.run import RunRequest, execute
+from benchmark.telling import fitting_teacher, space_kind
 from environments.supervised.sparse_parity import SparseParity
 from students.supervised import Classifier
 from teachers import TEACHERS

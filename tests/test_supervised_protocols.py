@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from benchmark.assemble import assemble, check_options, space_kind
+from benchmark.assemble import assemble, check_options
 from benchmark.protocol import Protocol
+from benchmark.telling import space_kind
 
 NAMES = [name for name in Protocol.names() if Protocol.load(name).task.kind == "supervised"]
 
