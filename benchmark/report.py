@@ -8,6 +8,7 @@ to an http or https address that a reference names. Equal input gives equal byte
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -74,15 +75,18 @@ def write_report(out: Path, boards: Path, runs: Path | None = None) -> list[Path
         "teachers": _file_names(teacher.name for teacher in teachers),
     }
     site = Site(found, teachers, files)
-    written = [_write(out / "index.html", _render(site, "index.html", "", _index(site)))]
+    index = _environment(site, "").get_template("index.html").render(_index(site))
+    written = [_write(out / "index.html", index)]
+    templates = _environment(site, "../")
     for item in found:
         name = files["protocols"][item.protocol.name]
-        text = _render(site, "protocol.html", "../", _protocol(item, runs is not None))
+        content = _protocol(item, runs is not None)
+        text = templates.get_template("protocol.html").render(content)
         written.append(_write(out / "protocols" / f"{name}.html", text))
         written.append(_write(out / "data" / f"{name}-curves.csv", _csv(item)))
     for teacher in teachers:
         name = files["teachers"][teacher.name]
-        text = _render(site, "teacher.html", "../", _teacher(teacher))
+        text = templates.get_template("teacher.html").render(_teacher(teacher))
         written.append(_write(out / "teachers" / f"{name}.html", text))
     assets = {name: (TEMPLATES / name).read_text("utf-8") for name in ("report.css", "report.js")}
     assets["plotly.min.js"] = get_plotlyjs()
@@ -117,8 +121,8 @@ def _file_names(names: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def _render(site: Site, template: str, root: str, content: dict[str, Any]) -> str:
-    """A page; ``root`` leads from its folder to that of the index."""
+def _environment(site: Site, root: str) -> Environment:
+    """The templates; ``root`` leads from the folder of a page to that of the index."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -131,6 +135,7 @@ def _render(site: Site, template: str, root: str, content: dict[str, Any]) -> st
         "interval": lambda estimate, sign: interval_text(estimate, sign=sign),
         "counts": lambda c, confidence: significant(c.kind, c.p_holm, confidence),
         "exact": lambda value: "" if value is None else repr(value),
+        "json": lambda value: json.dumps(value, ensure_ascii=False),
         "p": lambda comparison: p_text(comparison).removeprefix("p=").removeprefix("p"),
         "rank": rank_text,
         "breakable": lambda name: escape(name).replace("_", Markup("_<wbr>")),
@@ -141,8 +146,8 @@ def _render(site: Site, template: str, root: str, content: dict[str, Any]) -> st
         "used": lambda item: _tokens(_used(item)),
         "most_seeds": lambda item: max(len(e.row.seeds) for e in item.entries.values()),
     }
-    shared = {"root": root, "policy": POLICY, "suite": provenance()["suite"], **content}
-    return environment.get_template(template).render(shared)
+    environment.globals |= {"root": root, "policy": POLICY, "suite": provenance()["suite"]}
+    return environment
 
 
 def _prose(text: str) -> Markup:
