@@ -21,13 +21,10 @@ from benchmark.provenance import ROOT
 from benchmark.report import POLICY, write_report
 from benchmark.report_plots import Dot, dots_figure
 from benchmark.report_teachers import departures
-from benchmark.schema import Submission
 from tests import factories
+from tests.report_boards import EVIL, LINKS, SCRIPT, hostile_boards
 
 PUBLISHED = ("digits-standard-v1", "stump_tracks-laptop-v1", "stump_tracks-quick-v1")
-SCRIPT = "</script><script>alert('x')</script>"
-EVIL = f"{SCRIPT}<img src=x onerror=alert(1)> \" onclick='alert(2)' {{{{ 7*7 }}}}"
-LINKS = 'javascript:alert(3) data:text/html,x https://example.org/a?b=<i>&c="d'
 
 
 class Page(HTMLParser):
@@ -61,14 +58,6 @@ class Page(HTMLParser):
         return [facts[name] for _, facts in self.elements if name in facts]
 
 
-def publish(boards, protocol, entries, change=lambda board: board):
-    folder = boards / protocol.name
-    for entry in entries:
-        submissions.add_submission(folder, entry)
-    board = change(leaderboard.build_board(protocol, entries))
-    leaderboard.write_board(folder, board)
-
-
 @pytest.fixture(scope="module")
 def real(tmp_path_factory):
     """The site of three published boards."""
@@ -83,28 +72,7 @@ def real(tmp_path_factory):
 def hostile(tmp_path_factory):
     """Boards with whatever text a schema lets through, and their site."""
     folder = tmp_path_factory.mktemp("hostile")
-    digits, cubes = factories.supervised_protocol(), factories.procedural_protocol()
-
-    def poisoned(protocol, name, seeds, final):
-        runs = []
-        for seed in seeds:
-            content = factories.make_content(protocol, name, seed, final=final)
-            content["teacher"] |= {"reference": LINKS, "arguments": {EVIL[:70]: [EVIL, 1, None]}}
-            content["provenance"] = {EVIL[:70]: EVIL, "processor": f"A {seed % 2}"}
-            runs.append({"record": content, "costs": None})
-        first = runs[0]["record"]
-        content = {"schema": "submission/1", "protocol": first["protocol"], "runs": runs}
-        return record.validate(Submission, content | {"teacher": first["teacher"]}, name)
-
-    entries = [
-        factories.make_submission(digits, "uniform", range(10), folder / "runs", final=0.7),
-        factories.make_submission(digits, "alp_gmm", range(5), folder / "runs", final=0.8),
-        poisoned(digits, "x=[1,2].py", range(10), 0.75),
-    ]
-    more = {"notes": [EVIL], "verdict": [EVIL, LINKS]}
-    publish(folder / "boards", digits, entries, lambda b: b.model_copy(update=more))
-    publish(folder / "boards", cubes, [poisoned(cubes, "Uniform", range(3), 0.6)])
-    write_report(folder / "site", folder / "boards")
+    write_report(folder / "site", hostile_boards(folder))
     return folder
 
 
@@ -207,6 +175,10 @@ def test_hostile_text_is_shown_and_never_obeyed(hostile):
             assert facts.get("href", "").split(":")[0] not in ("javascript", "vbscript")
         assert page.attributes("content")[0] == POLICY
     page = Page(hostile / "site/protocols/digits-noise-v1.html")
+    choices = [facts.get("value") for tag, facts in page.elements if tag == "option"]
+    assert choices[:4] == ["", "-", "prior", "probe"]
+    row = next(facts for facts, _ in page.rows if facts.get("data-teacher") == "x=[1,2].py")
+    assert row["data-privileges"] == "prior probe"
     assert page.text.count(EVIL) == 3  # verdict, note, provenance
     assert json.dumps([EVIL, 1, None]) in page.text
     assert "{{ 7*7 }}" in page.text

@@ -10,6 +10,7 @@ import pytest
 from benchmark.commands import BOARDS
 from benchmark.report import write_report
 from tests.browser import Browser, find_browser
+from tests.report_boards import EVIL, hostile_boards
 
 BINARY = find_browser()
 BOARD = "stump_tracks-laptop-v1"  # two teachers, one of them provisional
@@ -130,6 +131,15 @@ def test_pointing_at_a_curve_shows_its_value_and_interval(browser, site):
     assert "anti (n = 20)" in shown
     assert place[2] in shown
     assert "[" in place[2]
+    assert browser.complaints == []
+
+
+def test_hostile_text_is_only_text_to_a_browser(browser, tmp_path):
+    write_report(tmp_path / "site", hostile_boards(tmp_path))
+    for path in ("protocols/digits-noise-v1.html", "protocols/hypercube-v1.html"):
+        drawn(browser, tmp_path / "site" / path)
+        assert EVIL in browser.evaluate("document.body.textContent")
+        assert browser.evaluate("window.obeyed === undefined && !document.querySelector('img')")
     assert browser.complaints == []
 
 
