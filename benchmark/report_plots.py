@@ -164,9 +164,8 @@ def dots_figure(dots: Sequence[Dot], title: str, zero: bool = False) -> dict[str
         )
     )
     figure.update_xaxes(title=title, zeroline=zero, zerolinecolor=INK, zerolinewidth=1.2)
-    figure.update_yaxes(
-        autorange="reversed", type="category", automargin=True, showgrid=False, dtick=1
-    )
+    ends = [len(dots) - 0.4, -0.6]  # the first on top
+    figure.update_yaxes(range=ends, type="category", automargin=True, showgrid=False, dtick=1)
     figure.update_layout(hovermode="closest", margin={"l": 8, "r": 12, "t": 8, "b": 50})
     return _plain(figure)
 
