@@ -68,7 +68,7 @@ def test_pages_open_without_complaint_and_ask_for_files_only(browser, site):
 def test_a_key_sorts_the_table_in_both_directions(browser, site):
     drawn(browser, site / "protocols/digits-standard-v1.html")
     finals = (
-        "[...document.querySelectorAll('#board tbody tr')].map(row => +row.cells[5].dataset.value)"
+        "[...document.querySelectorAll('#board tbody tr')].map(row => +row.cells[6].dataset.value)"
     )
     assert press_header(browser, "Final") == "descending"
     down = browser.evaluate(finals)
