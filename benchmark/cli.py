@@ -230,6 +230,25 @@ def leaderboard(
 
 
 @app.command()
+def report(
+    out: Annotated[Path, typer.Option(help="The folder for the site.")] = Path("out/report"),
+    runs: Annotated[
+        Path | None, typer.Option(help="Show the finished runs of this folder beside them.")
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option(help="The leaderboards' folder; default: the suite's own.")
+    ] = None,
+) -> None:
+    """Write all leaderboards as a static site: sort, filter, point at curves; no server needed.
+
+    Example: lyceum report --out report, then open report/index.html in a browser
+    """
+    from benchmark.commands import report_boards
+
+    report_boards(console, out, runs, folder)
+
+
+@app.command()
 def play(
     world: Annotated[
         str, typer.Argument(help="A world (lyceum list worlds) or my_file.py:MyWorld.")

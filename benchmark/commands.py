@@ -237,3 +237,15 @@ def publish(console: Console, name: str, add: Path | None, folder: Path | None) 
     if add is not None:
         written = leaderboard.write_board(place, board)
         console.print(f"Written: {', '.join(str(path) for path in written)}", highlight=False)
+
+
+def report_boards(console: Console, out: Path, runs: Path | None, folder: Path | None) -> None:
+    """Write all leaderboards as a static site, with runs of your own if ``runs`` is given."""
+    from benchmark.report import write_report
+
+    index, *others = write_report(out, folder or BOARDS, runs)
+    console.print(
+        f"Written: {index} and {len(others)} files; open it in a browser",
+        highlight=False,
+        soft_wrap=True,
+    )

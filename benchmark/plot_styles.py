@@ -1,4 +1,4 @@
-"""Which colour and dash a teacher has in figures, and in which order teachers stand."""
+"""What figures share: colours and dashes of teachers, their order, names of axes."""
 
 from __future__ import annotations
 
@@ -54,3 +54,18 @@ def ordered(protocol: Protocol, names: Iterable[str]) -> list[str]:
     """The reference first, known teachers in their fixed order, then everybody else by name."""
     rank = {protocol.statistics.reference: -1, **{name: i for i, name in enumerate(_KNOWN)}}
     return sorted(names, key=lambda name: (rank.get(name, len(rank)), name))
+
+
+def unit_label(unit: str) -> str:
+    """What is spent, for an axis."""
+    return {"presentations": "example presentations"}.get(unit, unit)
+
+
+def score_label(protocol: Protocol) -> str:
+    """What the normalised score means, for an axis."""
+    score = protocol.score
+    plain = (score.low, score.high) == (0.0, 1.0)
+    if score.measure == "return":
+        return "mean episode return" if plain else "normalised episode return"
+    what = "test accuracy" if protocol.task.kind == "supervised" else "share of tasks mastered"
+    return what if plain else f"normalised {what}"

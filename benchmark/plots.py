@@ -37,7 +37,14 @@ from benchmark.plot_data import (
     share_rows,
     t_half_width,
 )
-from benchmark.plot_styles import FAINT, ordered, styles_of, teacher_style
+from benchmark.plot_styles import (
+    FAINT,
+    ordered,
+    score_label,
+    styles_of,
+    teacher_style,
+    unit_label,
+)
 from benchmark.protocol import Protocol
 from benchmark.schema import RunRecord
 from benchmark.statistics import mean_interval
@@ -70,7 +77,7 @@ def plot_learning_curves(
         ValueError: no runs, or another ``x``.
     """
     labels = {"updates": "student updates", "seconds": "CPU seconds of student, world and teacher"}
-    labels["budget"] = _unit_label(protocol.budget.unit)
+    labels["budget"] = unit_label(protocol.budget.unit)
     if not any(runs.values()) or x not in labels or (x == "seconds") != (seconds is not None):
         raise ValueError(
             f"expected runs, x = {', '.join(map(repr, labels))}, and seconds with 'seconds' only; "
@@ -96,7 +103,7 @@ def plot_learning_curves(
         figure = _figure(9.6, 3.9 + 0.2 * lines + 0.12 * max(0, len(runs) - 6))
         left, right = figure.subplots(1, 2, width_ratios=(1.7, 1))
         rows = _draw_curves(left, place, scores, styles, confidence)
-        left.set(xlabel=labels[x], ylabel=_score_label(protocol))
+        left.set(xlabel=labels[x], ylabel=score_label(protocol))
         left.set_title("Learning curves")
         rows += _draw_final(right, protocol, runs, scores, styles)
         figure.legend(
@@ -268,7 +275,7 @@ def _draw_final(
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color="0.9")
     axes.set_axisbelow(True)
-    axes.set(xlabel=_score_label(protocol))
+    axes.set(xlabel=score_label(protocol))
     axes.set_title("Final score per seed")
     return rows
 
@@ -317,7 +324,7 @@ def _label_panels(panels: np.ndarray, names: Sequence[str], protocol: Protocol) 
             if name == "difficulty decile":
                 axes.set_yticks((1, 4, 7, 10))
     for axes in panels[-1]:
-        axes.set_xlabel(_unit_label(protocol.budget.unit))
+        axes.set_xlabel(unit_label(protocol.budget.unit))
 
 
 def _curriculum_caption(protocol: Protocol, contour: bool, maps: bool) -> str:
@@ -331,20 +338,6 @@ def _curriculum_caption(protocol: Protocol, contour: bool, maps: bool) -> str:
         f"\nLines: mean of what was proposed, over seeds. Bands: {band}, from {BAND_FROM} seeds on."
     )
     return text
-
-
-def _unit_label(unit: str) -> str:
-    return {"presentations": "example presentations"}.get(unit, unit)
-
-
-def _score_label(protocol: Protocol) -> str:
-    """What the normalised score means, for an axis."""
-    score = protocol.score
-    plain = (score.low, score.high) == (0.0, 1.0)
-    if score.measure == "return":
-        return "mean episode return" if plain else "normalised episode return"
-    what = "test accuracy" if protocol.task.kind == "supervised" else "share of tasks mastered"
-    return what if plain else f"normalised {what}"
 
 
 def _thousands(value: float, _: int) -> str:

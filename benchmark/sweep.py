@@ -21,7 +21,7 @@ from benchmark.run import RunRequest, run_here
 RETRIES = 2
 SILENCE_SECONDS = 600.0
 # torch's optimisers import torch._dynamo when the first one is built, which takes over a second.
-PRELOAD = ["benchmark.cli", "benchmark.run", "sklearn.datasets", "sklearn.mixture", "students.supervised"]
+PRELOAD = ["typer", "rich.console", "benchmark.run", "sklearn.datasets", "sklearn.mixture", "students.supervised"]
 PRELOAD += ["torch._dynamo", "scipy.optimize", "scipy.signal", "students.synthetic"]
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 

@@ -42,11 +42,15 @@ ALLOWED = {
         "imageio",
         "PIL",
         "stable_baselines3",
+        "jinja2",
+        "markupsafe",
     },
 }
-PLOTS = Path("benchmark/plots.py")
-PLOTTING = {"matplotlib", "seaborn"}
-FOREIGN_LEARNERS = Path("students/stable_baselines.py")
+EXCLUSIVE = {
+    Path("benchmark/plots.py"): {"matplotlib", "seaborn"},
+    Path("benchmark/report_plots.py"): {"plotly"},
+    Path("students/stable_baselines.py"): {"stable_baselines3"},
+}
 MAX_FILE, MAX_FUNCTION, MAX_CONTRACT = 400, 50, 120
 TEXT = {".py", ".toml", ".cfg", ".md", ".json", ".txt", ".yml", ".yaml", ".ipynb", ".csv", ""}
 SOURCES = sorted(
@@ -90,10 +94,7 @@ def forbidden(path, imported):
     """The imports of a file that its folder may not have."""
     folder = path.parts[0]
     allowed = ALLOWED[folder] | {folder} | set(sys.stdlib_module_names)
-    if path == PLOTS:
-        allowed |= PLOTTING
-    if path == FOREIGN_LEARNERS:
-        allowed |= {"stable_baselines3"}
+    allowed |= EXCLUSIVE.get(path, set())
     wrong = {name for name in imported if name.split(".")[0] not in allowed}
     if folder in ("teachers", "students"):
         wrong |= {name for name in imported if is_gymnasium_beyond_spaces(name)}
@@ -126,6 +127,9 @@ def test_imports_follow_the_plan(path):
         ("environments/x.py", "torch"),
         ("environments/x.py", "sklearn.mixture.GaussianMixture"),
         ("benchmark/metrics.py", "matplotlib.pyplot"),
+        ("benchmark/plots.py", "plotly.graph_objects"),
+        ("benchmark/report.py", "plotly.graph_objects"),
+        ("benchmark/report_plots.py", "matplotlib.pyplot"),
         ("benchmark/metrics.py", "tests.broken_worlds"),
         ("benchmark/metrics.py", "pandas"),
     ],

@@ -305,7 +305,7 @@ def test_check_wants_names_or_all(tmp_path, monkeypatch):
 
 def test_help_teaches_by_example(tmp_path):
     commands = ("new", "list", "run", "status", "compare", "plot", "check", "leaderboard")
-    commands += ("play", "gallery", "show")
+    commands += ("play", "gallery", "show", "report")
     for command in commands:
         code, out, _ = lyceum(command, "--help", cwd=tmp_path)
         assert code == 0
