@@ -20,9 +20,11 @@ from benchmark.run import RunRequest, run_here
 
 RETRIES = 2
 SILENCE_SECONDS = 600.0
-# torch's optimisers import torch._dynamo when the first one is built, which takes over a second.
-PRELOAD = ["typer", "rich.console", "benchmark.run", "sklearn.datasets", "sklearn.mixture", "students.supervised"]
-PRELOAD += ["torch._dynamo", "scipy.optimize", "scipy.signal", "students.synthetic"]
+# The command line, which every child imports again, costs a quarter of a second; torch._dynamo, which
+# torch imports with the first optimiser, more than one.
+PRELOAD = ["typer", "rich.console", "benchmark.run", "sklearn.datasets", "sklearn.mixture"]
+PRELOAD += ["torch._dynamo", "scipy.optimize", "scipy.signal"]
+PRELOAD += ["students.supervised", "students.synthetic"]
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
