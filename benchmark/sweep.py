@@ -20,8 +20,8 @@ from benchmark.run import RunRequest, run_here
 
 RETRIES = 2
 SILENCE_SECONDS = 600.0
-# The command line, which every child imports again, costs a quarter of a second; torch._dynamo, which
-# torch imports with the first optimiser, more than one.
+# The command line, which every child imports again, costs a quarter of a second; torch._dynamo,
+# which torch imports with the first optimiser, more than one.
 PRELOAD = ["typer", "rich.console", "benchmark.run", "sklearn.datasets", "sklearn.mixture"]
 PRELOAD += ["torch._dynamo", "scipy.optimize", "scipy.signal"]
 PRELOAD += ["students.supervised", "students.synthetic"]
