@@ -20,11 +20,7 @@ from benchmark.run import RunRequest, run_here
 
 RETRIES = 2
 SILENCE_SECONDS = 600.0
-# The command line, which every child imports again, costs a quarter of a second; torch._dynamo,
-# which torch imports with the first optimiser, more than one.
-PRELOAD = ["typer", "rich.console", "benchmark.run", "sklearn.datasets", "sklearn.mixture"]
-PRELOAD += ["torch._dynamo", "scipy.optimize", "scipy.signal"]
-PRELOAD += ["students.supervised", "students.synthetic"]
+PRELOAD = ["benchmark.preload"]
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -129,8 +125,8 @@ def _attempt(request: RunRequest, children: _Children, watch: Watcher) -> RunRes
 class _Children:
     """The processes of a sweep, one per run, so that all of them can be stopped.
 
-    They are forked from a server that has imported the slow libraries and nothing else, so that a
-    run of a second does not wait for an import of three.
+    They are forked from a server that has imported the slow libraries and nothing else (see
+    ``benchmark.preload``), so that a run of a second does not wait for an import of three.
     """
 
     def __init__(self) -> None:

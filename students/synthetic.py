@@ -96,6 +96,7 @@ class SyntheticStudent(Student):
         self.competence = np.zeros((cubes + 1) ** relevant + 1, dtype=np.int32)
         self.grid = self.competence[:-1].reshape(shape)
         self.unlocked = self._find_unlocked()
+        self.located = np.empty((0, 0)), np.empty(0, np.int64)  # observations (n, D), their cubes
 
     def act(self, observations: np.ndarray, explore: bool = True) -> np.ndarray:
         """Answer (n, 1) with the competence at the tasks ``observations`` (n, dimensions).
@@ -105,6 +106,7 @@ class SyntheticStudent(Student):
         """
         cubes = self._locate(observations)
         if explore:
+            self.located = np.array(observations), cubes
             after, raised, opened = self._practise(cubes)
             np.subtract.at(self.competence, raised, 1)
             self.unlocked[opened] = False
@@ -114,7 +116,11 @@ class SyntheticStudent(Student):
 
     def observe(self, transitions: Transitions) -> None:
         """Practise the tasks of one step of all worlds, row by row."""
-        _, raised, _ = self._practise(self._locate(transitions.observations))
+        # Mostly these are the observations that were just acted upon.
+        known, cubes = self.located
+        if not np.array_equal(known, transitions.observations):
+            cubes = self._locate(transitions.observations)
+        _, raised, _ = self._practise(cubes)
         self.updates += len(raised)
         before, self.episodes = self.episodes, self.episodes + len(transitions.observations)
         if self.forget_every and before // self.forget_every < self.episodes // self.forget_every:
