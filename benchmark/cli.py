@@ -138,6 +138,59 @@ def run(
 
 
 @app.command()
+def submit(
+    file: Annotated[Path, typer.Argument(help="The teacher's file, for example my_teacher.py.")],
+    protocol: Annotated[
+        str, typer.Option(help="A published protocol (lyceum list protocols) or a .toml file.")
+    ],
+    about: Annotated[
+        Path | None,
+        typer.Option(
+            help="The TOML file: name, authors, paper, class, keywords, privileges; default: the "
+            "teacher's file with the ending .toml."
+        ),
+    ] = None,
+    seeds: Annotated[
+        str, typer.Option(help="Default: as many as a ranked entry needs; 10 or 0-4 as in run.")
+    ] = "",
+    out: Annotated[Path, typer.Option(help="The folder for the entry.")] = Path("submissions"),
+    workers: Annotated[int, typer.Option(min=1, help="Runs side by side.")] = 2,
+    env_workers: Annotated[
+        int, typer.Option(min=1, help="Processes per run that step its procedural worlds.")
+    ] = 1,
+    runs: Runs = Path("runs"),
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try runs again that failed before.")
+    ] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Delete what these runs left behind and start anew.")
+    ] = False,
+) -> None:
+    """Check a teacher, train the seeds that are missing and write one entry to send.
+
+    Given again, the same command continues; what is checked or finished is not done twice.
+
+    Example: lyceum submit my_teacher.py --protocol digits-noise-v1
+    """
+    from benchmark.submit import submit as submit_teacher
+
+    options = {"runs": str(runs), "workers": env_workers}
+    code = submit_teacher(
+        console,
+        file,
+        protocol=protocol,
+        about=about,
+        seeds=seeds,
+        out=out,
+        workers=workers,
+        retry_failed=retry_failed,
+        fresh=fresh,
+        options=options,
+    )
+    raise typer.Exit(code)
+
+
+@app.command()
 def status(
     runs: Runs = Path("runs"),
 ) -> None:
