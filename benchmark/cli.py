@@ -9,6 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
+from benchmark.cli_boards import Local, ProtocolName, Runs, boards, console, submit
 from benchmark.errors import LyceumError, print_error
 
 app = typer.Typer(
@@ -23,16 +24,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-# A table needs its columns: where output is not a terminal, 80 would fold them.
-console = Console() if sys.stdout.isatty() else Console(width=120)
-
-ProtocolName = Annotated[
-    str, typer.Argument(help="A published protocol (lyceum list protocols) or a .toml file.")
-]
-Runs = Annotated[Path, typer.Option(help="The folder that holds the runs.")]
-Local = Annotated[
-    bool, typer.Option("--local", help="Leave the published leaderboard entries out.")
-]
 
 
 @app.command()
@@ -137,57 +128,7 @@ def run(
     raise typer.Exit(code)
 
 
-@app.command()
-def submit(
-    file: Annotated[Path, typer.Argument(help="The teacher's file, for example my_teacher.py.")],
-    protocol: Annotated[
-        str, typer.Option(help="A published protocol (lyceum list protocols) or a .toml file.")
-    ],
-    about: Annotated[
-        Path | None,
-        typer.Option(
-            help="The TOML file: name, authors, paper, class, keywords, privileges; default: the "
-            "teacher's file with the ending .toml."
-        ),
-    ] = None,
-    seeds: Annotated[
-        str, typer.Option(help="Default: as many as a ranked entry needs; 10 or 0-4 as in run.")
-    ] = "",
-    out: Annotated[Path, typer.Option(help="The folder for the entry.")] = Path("submissions"),
-    workers: Annotated[int, typer.Option(min=1, help="Runs side by side.")] = 2,
-    env_workers: Annotated[
-        int, typer.Option(min=1, help="Processes per run that step its procedural worlds.")
-    ] = 1,
-    runs: Runs = Path("runs"),
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Try runs again that failed before.")
-    ] = False,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Delete what these runs left behind and start anew.")
-    ] = False,
-) -> None:
-    """Check a teacher, train the seeds that are missing and write one entry to send.
-
-    Given again, the same command continues; what is checked or finished is not done twice.
-
-    Example: lyceum submit my_teacher.py --protocol digits-noise-v1
-    """
-    from benchmark.submit import submit as submit_teacher
-
-    options = {"runs": str(runs), "workers": env_workers}
-    code = submit_teacher(
-        console,
-        file,
-        protocol=protocol,
-        about=about,
-        seeds=seeds,
-        out=out,
-        workers=workers,
-        retry_failed=retry_failed,
-        fresh=fresh,
-        options=options,
-    )
-    raise typer.Exit(code)
+app.command()(submit)
 
 
 @app.command()
@@ -263,23 +204,7 @@ def check(
     raise typer.Exit(check_everything(console) if every else check_names(console, names))
 
 
-@app.command()
-def leaderboard(
-    protocol: ProtocolName,
-    add: Annotated[
-        Path | None, typer.Option(help="Add the finished runs of this folder as entries.")
-    ] = None,
-    folder: Annotated[
-        Path | None, typer.Option(help="The leaderboards' folder; default: the suite's own.")
-    ] = None,
-) -> None:
-    """Show a published leaderboard, or add runs to it and recompute it.
-
-    Example: lyceum leaderboard digits-noise-v1 --add runs
-    """
-    from benchmark.commands import publish
-
-    publish(console, protocol, add, folder)
+app.add_typer(boards, name="leaderboard")
 
 
 @app.command()

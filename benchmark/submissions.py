@@ -115,8 +115,20 @@ def load_submissions(folder: Path) -> list[Submission]:
     Raises:
         LyceumError: one line per damaged or unexpected file; all of them are named at once.
     """
+    submissions, errors = read_folder(folder)
+    if errors:
+        raise LyceumError("\n".join(errors))
+    return submissions
+
+
+def read_folder(folder: Path) -> tuple[list[Submission], list[str]]:
+    """The sound entries of a leaderboard's folder, and a sentence per damaged or unexpected file.
+
+    Raises:
+        LyceumError: there are too many files to be read at all.
+    """
     if not folder.is_dir():
-        return []
+        return [], []
     paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     if len(paths) > MAX_FILES:
         raise LyceumError(f"{folder}: holds {len(paths)} files; at most {MAX_FILES} are read")
@@ -131,9 +143,7 @@ def load_submissions(folder: Path) -> list[Submission]:
                 submissions.append(read_submission(path))
             except LyceumError as error:
                 errors.append(str(error))
-    if errors:
-        raise LyceumError("\n".join(errors))
-    return submissions
+    return submissions, errors
 
 
 def add_submission(folder: Path, submission: Submission) -> Path:
