@@ -328,7 +328,8 @@ def _short(value: Any) -> str:
 
 def _report(console: Console, entry: Submission, wrong: list[str], outcome: Outcome | None) -> None:
     """One line: the verdict, the entry, and what became of its re-run."""
-    state = "FAIL" if wrong else "ok"
+    undecided = outcome is not None and outcome.state == "undecided"
+    state = "FAIL" if wrong else "OPEN" if undecided else "ok"
     text = f"{state:<5} {entry.teacher.name}: {len(entry.runs)} seeds"
     if outcome is not None and outcome.state != "wrong":
         text += f"; {'not re-run' if outcome.state == 'skipped' else outcome.state}: "
