@@ -23,7 +23,7 @@ from benchmark.board import Board, markdown
 from benchmark.commands import BOARDS
 from benchmark.errors import LyceumError, print_error
 from benchmark.evaluate import Evaluation, task_labels
-from benchmark.leaderboard import START_TOLERANCE, build_board
+from benchmark.leaderboard import START_TOLERANCE, build_board, gaps
 from benchmark.metrics import pooled_score
 from benchmark.protocol import Protocol
 from benchmark.provenance import provenance
@@ -238,9 +238,10 @@ def verify(
             if outcome.state == "skipped" and entry is not None:
                 raise LyceumError(f"no re-run of {each.teacher.name}: {outcome.sentence}")
             undecided |= outcome.state == "undecided"
-            wrong += [outcome.sentence] if outcome.state == "wrong" else []
+            if outcome.state == "wrong":
+                wrong.append(f"{each.teacher.name}: {outcome.sentence}")
         found += wrong
-        _report(console, each, wrong, outcome)
+        _report(console, loaded, each, wrong, outcome)
     for sentence in found:
         print_error(sentence)
     if not found:
@@ -326,11 +327,20 @@ def _short(value: Any) -> str:
     return str(value)[:60]
 
 
-def _report(console: Console, entry: Submission, wrong: list[str], outcome: Outcome | None) -> None:
-    """One line: the verdict, the entry, and what became of its re-run."""
+def _report(
+    console: Console,
+    protocol: Protocol,
+    entry: Submission,
+    wrong: list[str],
+    outcome: Outcome | None,
+) -> None:
+    """One line: the verdict, the entry, seeds left out, and what became of its re-run."""
     undecided = outcome is not None and outcome.state == "undecided"
     state = "FAIL" if wrong else "OPEN" if undecided else "ok"
     text = f"{state:<5} {entry.teacher.name}: {len(entry.runs)} seeds"
+    missing = [] if wrong else gaps(protocol, entry)
+    if missing:
+        text += f" without {', '.join(map(str, missing))}, so it stays provisional"
     if outcome is not None and outcome.state != "wrong":
         text += f"; {'not re-run' if outcome.state == 'skipped' else outcome.state}: "
         text += outcome.sentence

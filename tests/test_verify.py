@@ -1,5 +1,6 @@
 """Entries that were tampered with are refused with a reason; honest ones are not."""
 
+import contextlib
 import copy
 import json
 from pathlib import Path
@@ -114,6 +115,43 @@ def changed(made, tmp_path, change, name="mine"):
     path = tmp_path / f"{name}.json"
     path.write_text(format_json(content), "utf-8")
     return path
+
+
+def test_seeds_that_were_left_out_are_named(made, tmp_path, capsys, monkeypatch):
+    path = changed(made, tmp_path, lambda content: content["runs"].pop(1))
+    code, said = check(path, made, capsys, monkeypatch)
+    assert code == 0 and "mine: 2 seeds without 1, so it stays provisional" in said, said
+
+
+def places(content, path=()):
+    """The paths of all values in parsed JSON."""
+    items = content.items() if isinstance(content, dict) else enumerate(content)
+    for key, value in items:
+        yield (*path, key)
+        if isinstance(value, (dict, list)):
+            yield from places(value, (*path, key))
+
+
+STRANGE = [None, True, -1, 0, 2**52, 1e308, 0.5, "", "<b>", "\0", [], {}, [[]], {"a": 1}, [0] * 5]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_whatever_is_put_anywhere_ends_in_a_sentence(made, tmp_path, capsys, monkeypatch, seed):
+    rng = np.random.default_rng(seed)
+
+    def put_anything(content):
+        depth = rng.integers(1, 8)
+        paths = [path for path in places(content) if len(path) == depth]
+        *path, last = paths[rng.integers(len(paths))]
+        target = content
+        for key in path:
+            target = target[key]
+        target[last] = STRANGE[rng.integers(len(STRANGE))]
+        with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
+            sign(content)
+
+    code, said = check(changed(made, tmp_path, put_anything), made, capsys, monkeypatch)
+    assert code in (0, 2) and said
 
 
 def test_a_copied_result_is_named(made, tmp_path, capsys, monkeypatch):
