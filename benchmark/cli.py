@@ -9,6 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
+from benchmark.cli_boards import Local, ProtocolName, Runs, boards, console, submit
 from benchmark.errors import LyceumError, print_error
 
 app = typer.Typer(
@@ -23,16 +24,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-# A table needs its columns: where output is not a terminal, 80 would fold them.
-console = Console() if sys.stdout.isatty() else Console(width=120)
-
-ProtocolName = Annotated[
-    str, typer.Argument(help="A published protocol (lyceum list protocols) or a .toml file.")
-]
-Runs = Annotated[Path, typer.Option(help="The folder that holds the runs.")]
-Local = Annotated[
-    bool, typer.Option("--local", help="Leave the published leaderboard entries out.")
-]
 
 
 @app.command()
@@ -137,6 +128,9 @@ def run(
     raise typer.Exit(code)
 
 
+app.command()(submit)
+
+
 @app.command()
 def status(
     runs: Runs = Path("runs"),
@@ -210,23 +204,7 @@ def check(
     raise typer.Exit(check_everything(console) if every else check_names(console, names))
 
 
-@app.command()
-def leaderboard(
-    protocol: ProtocolName,
-    add: Annotated[
-        Path | None, typer.Option(help="Add the finished runs of this folder as entries.")
-    ] = None,
-    folder: Annotated[
-        Path | None, typer.Option(help="The leaderboards' folder; default: the suite's own.")
-    ] = None,
-) -> None:
-    """Show a published leaderboard, or add runs to it and recompute it.
-
-    Example: lyceum leaderboard digits-noise-v1 --add runs
-    """
-    from benchmark.commands import publish
-
-    publish(console, protocol, add, folder)
+app.add_typer(boards, name="leaderboard")
 
 
 @app.command()

@@ -58,7 +58,7 @@ def run_and_rank(
         record.require_teacher(request.label, arguments)
     with SweepProgress(console, requests) as progress:
         results = sweep(requests, workers, progress.watch, retry_failed, fresh)
-    _summarise(console, results)
+    summarise(console, results)
     runs = Path(options["runs"])
     if any(result.status in ("finished", "kept") for result in results):
         print_comparison(console, protocol, runs, local)
@@ -67,7 +67,8 @@ def run_and_rank(
     return 2 if any(result.status == "failed" for result in results) else 0
 
 
-def _summarise(console: Console, results: list[RunResult]) -> None:
+def summarise(console: Console, results: list[RunResult]) -> None:
+    """Print how many runs ended how, and every reason once."""
     counts: dict[str, int] = {}
     for result in results:
         counts[result.status] = counts.get(result.status, 0) + 1
@@ -220,10 +221,12 @@ def _curriculum(folder: Path) -> dict[str, np.ndarray]:
 
 
 def publish(console: Console, name: str, add: Path | None, folder: Path | None) -> None:
-    """Print a leaderboard; with ``add``, first merge finished runs into its entries."""
+    """Print a leaderboard; with ``add``, first merge finished runs or an entry into it."""
     protocol = Protocol.load(name)
     place = (folder or BOARDS) / protocol.name
-    if add is not None:
+    if add is not None and add.is_file():
+        submissions.add_submission(place, record.read_submission(add, protocol))
+    elif add is not None:
         groups = run_folders(protocol, add)
         if not groups:
             raise LyceumError(f"no finished run of {protocol.name} in {add}")

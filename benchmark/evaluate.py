@@ -43,7 +43,7 @@ class WorldEvaluator:
     def __init__(self, protocol: Protocol, worlds: VectorWorlds, stream: int):
         self.protocol, self.worlds, self.stream = protocol, worlds, stream
         tasks, episodes = protocol.held_out, protocol.evaluation.episodes_per_task
-        self.labels = [" ".join(f"{value:.6g}" for value in task) for task in tasks]
+        self.labels = task_labels(tasks)
         self.task_index = np.repeat(np.arange(len(tasks)), episodes)
         self.half = np.tile(np.arange(episodes) % 2, len(tasks))
 
@@ -58,6 +58,11 @@ class WorldEvaluator:
         if limit is not None:
             success = (returns > limit).astype(float)
         return halves(returns, success, self.task_index, self.half, len(self.labels))
+
+
+def task_labels(tasks: np.ndarray) -> list[str]:
+    """What records call the held-out tasks (J, dimensions) of a procedural world."""
+    return [" ".join(f"{value:.6g}" for value in task) for task in tasks]
 
 
 def play(

@@ -116,12 +116,12 @@ def _entry(protocol: Protocol, submission: Submission) -> _Entry:
     scores = [score_run(run.record, protocol) for run in submission.runs]
     block = protocol.statistics
     status = statistics.standing(len(scores), block.ranked_from, block.listed_from)
-    if _gaps(protocol, submission):
+    if gaps(protocol, submission):
         status = "provisional"
     return _Entry(submission, scores, status)
 
 
-def _gaps(protocol: Protocol, submission: Submission) -> list[int]:
+def gaps(protocol: Protocol, submission: Submission) -> list[int]:
     """Seeds that are missing before the last one that is there, in the protocol's order."""
     order = {seed: place for place, seed in enumerate(protocol.statistics.seeds)}
     there = {run.record.seed for run in submission.runs}
@@ -245,11 +245,11 @@ def _notes(protocol: Protocol, entries: dict[str, _Entry], reference: _Entry | N
             "differences are shown."
         )
     for name, entry in entries.items():
-        gaps = _gaps(protocol, entry.submission)
-        if gaps:
+        missing = gaps(protocol, entry.submission)
+        if missing:
             notes.append(
-                f"{name} lacks seed {', '.join(map(str, gaps))}; a missing seed counts as a failed "
-                "run, so the row stays provisional."
+                f"{name} lacks seed {', '.join(map(str, missing))}; a missing seed counts as a "
+                "failed run, so the row stays provisional."
             )
         if reference is not None and entry is not reference:
             notes += _start_notes(protocol, entry, reference)

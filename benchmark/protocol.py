@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import tomllib
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ from benchmark.errors import LyceumError, unknown
 from benchmark.families import members
 
 FOLDER = Path(__file__).parent / "protocols"
+RELEASED = FOLDER / "fingerprints.json"
 _STRICT = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
 
 
@@ -149,7 +150,10 @@ class Protocol:
 
     @staticmethod
     def load(name: str) -> Protocol:
-        """Read a published protocol by name, or one of your own by a path ending in .toml."""
+        """Read a published protocol by name, or one of your own by a path ending in .toml.
+
+        A published protocol that was edited, wherever it lies, is refused.
+        """
         path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
         if not path.is_file() and name.endswith(".toml"):
             raise LyceumError(f"no protocol file {name}")
@@ -165,6 +169,7 @@ class Protocol:
         if protocol.evaluation.tasks:
             object.__setattr__(protocol, "_folder", path.parent)
             protocol.held_out  # noqa: B018 - read now, so that a missing file is found at once
+        _refuse_edited(protocol, name)
         return protocol
 
     @cached_property
@@ -207,12 +212,36 @@ class Protocol:
 
     def smoke(self, budget: int, evaluations: int = 2) -> Protocol:
         """A shortened copy that only shows that things work; its records are never ranked."""
-        return dataclasses.replace(
+        short = dataclasses.replace(
             self,
             name=f"{self.name}-smoke",
             status="smoke",
             budget=dataclasses.replace(self.budget, total=budget),
             evaluation=dataclasses.replace(self.evaluation, count=evaluations),
+        )
+        object.__setattr__(short, "_folder", getattr(self, "_folder", FOLDER))
+        return short
+
+
+@cache
+def released() -> dict[str, str]:
+    """The fingerprints of all published protocols by name, as they were when they came out."""
+    return json.loads(RELEASED.read_text("utf-8"))
+
+
+def _refuse_edited(protocol: Protocol, asked: str) -> None:
+    """Whoever reads a published name may rely on its content, also in a copy of the file."""
+    if not asked.endswith(".toml") and protocol.name != asked:
+        raise LyceumError(
+            f"protocol file {asked}.toml calls itself {protocol.name}; a published protocol has "
+            "the name of its file"
+        )
+    known = released().get(protocol.name, protocol.fingerprint)
+    if protocol.fingerprint != known:
+        raise LyceumError(
+            f"protocol {asked}: {protocol.name} was published with another content (fingerprint "
+            f"{known[:12]}, here {protocol.fingerprint[:12]}) and is never edited; undo the "
+            "change, or give what you changed a name of its own in a file of its own"
         )
 
 

@@ -21,6 +21,7 @@ from benchmark.schema import (
     Failure,
     Model,
     RunRecord,
+    SignedSubmission,
     Submission,
     TeacherIdentity,
     clean_text,
@@ -43,6 +44,7 @@ EXPORTED = {
     "costs-1.json": Costs,
     "failure-1.json": Failure,
     "submission-1.json": Submission,
+    "submission-2.json": SignedSubmission,
     "board-1.json": Board,
 }
 AnyModel = TypeVar("AnyModel", bound=Model)
@@ -126,14 +128,16 @@ def read_failure(folder: Path) -> Failure:
 
 
 def read_submission(path: Path, protocol: Protocol | None = None) -> Submission:
-    """Read a submission file (.json or .json.gz).
+    """Read a submission file (.json or .json.gz) of either schema.
 
     With ``protocol``, every record must belong to it.
 
     Raises:
         LyceumError: the file is damaged, or is not named after its teacher.
     """
-    submission = validate(Submission, read_json(path, SUBMISSION_BYTES), str(path))
+    content = read_json(path, SUBMISSION_BYTES)
+    signed = isinstance(content, dict) and content.get("schema") == "submission/2"
+    submission = validate(SignedSubmission if signed else Submission, content, str(path))
     name = f"{submission.teacher.name}.json"
     if path.name not in (name, f"{name}.gz"):
         raise LyceumError(f"{path}: teacher.name: the file must be called {name} or {name}.gz")

@@ -42,7 +42,8 @@ class RunRequest:
     """Everything that names a run and says where and how to execute it.
 
     ``workers`` processes step procedural worlds and change no result; ``smoke`` > 0 shortens the
-    budget to that number and marks the record as not to be ranked.
+    budget to that number and marks the record as not to be ranked. ``name`` is what the teacher is
+    called in place of its class and hyperparameters.
     """
 
     protocol: str
@@ -54,6 +55,7 @@ class RunRequest:
     checkpoint_seconds: float = 30.0
     smoke: int = 0
     report: bool = False
+    name: str = ""
 
     @cached_property
     def loaded(self) -> Protocol:
@@ -67,6 +69,8 @@ class RunRequest:
 
         What file names cannot hold and what is longer than a name may be is told by a hash.
         """
+        if self.name:
+            return self.name
         name, options = describe(self.teacher), sorted(self.arguments.items())
         if not options:
             return name

@@ -7,6 +7,7 @@ schema number.
 from __future__ import annotations
 
 import hashlib
+import re
 import unicodedata
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -39,6 +40,14 @@ def clean_text(text: str, limit: int) -> str:
     return "".join(c if c.isprintable() else " " for c in composed)[:limit]
 
 
+def _plain(text: str) -> str:
+    """Refuse what a page could take for markup or a browser for a script."""
+    text = _printable(text)
+    if any(mark in text for mark in "<>`") or re.search(r"\b(javascript|data):", text, re.I):
+        raise ValueError("must be plain text or an http link, without < > ` and scripts")
+    return text
+
+
 def _clean_lines(text: Any) -> Any:
     if not isinstance(text, str):
         return text
@@ -46,12 +55,15 @@ def _clean_lines(text: Any) -> Any:
 
 
 Line = Annotated[str, Field(max_length=300), AfterValidator(_printable)]
+PlainLine = Annotated[str, Field(min_length=1, max_length=300), AfterValidator(_plain)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0)]
 Amount = Annotated[float, Field(ge=0)]
 Word = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_:]{0,39}$")]
 ProtocolName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$")]
 TeacherName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.=,\[\]-]{0,79}$")]
+EntryName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{1,39}$")]
+ClassName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,79}$")]
 Scalar = bool | int | float | Line | None
 
 
@@ -222,6 +234,21 @@ class Submission(Model):
             if run.record.status != "finished":
                 raise ValueError(f"runs.{number}.record.status: smoke runs are never compared")
         return self
+
+
+class About(Model):
+    """Who submits a teacher, where it is described, and its class in the file that was hashed."""
+
+    authors: list[PlainLine] = Field(min_length=1, max_length=50)
+    paper: PlainLine
+    class_: ClassName = Field(alias="class")
+
+
+class SignedSubmission(Submission):
+    """A submission that says whose it is: what ``lyceum submit`` writes."""
+
+    schema_: Literal["submission/2"] = Field("submission/2", alias="schema")
+    about: About
 
 
 def _check_growing(name: str, values: list[float], length: int) -> None:

@@ -17,7 +17,7 @@ from benchmark.record import (
     validate,
     write_json_atomically,
 )
-from benchmark.schema import Submission, SubmittedRun
+from benchmark.schema import About, SignedSubmission, Submission, SubmittedRun
 from benchmark.strict_json import format_json, write_gzip_atomically
 
 BOARD_FILE = "leaderboard.json"
@@ -26,8 +26,8 @@ MAX_FILES = 2000
 COMPRESSED_FROM = 500_000  # bytes of JSON from which on a new entry is compressed
 
 
-def make_submission(folders: Iterable[Path]) -> Submission:
-    """Bundle the finished runs of one teacher under one protocol.
+def make_submission(folders: Iterable[Path], about: About | None = None) -> Submission:
+    """Bundle the finished runs of one teacher under one protocol; ``about`` says whose it is.
 
     Raises:
         LyceumError: a record is damaged or a smoke run, or the runs do not belong together.
@@ -51,10 +51,12 @@ def make_submission(folders: Iterable[Path]) -> Submission:
             runs[record.seed] = _same_run(known, run)
     if first is None:
         raise LyceumError("a submission needs at least one finished run")
-    return _bundle(first, runs)
+    return _bundle(first, runs, about)
 
 
-def _bundle(first: SubmittedRun | Submission, runs: dict[int, SubmittedRun]) -> Submission:
+def _bundle(
+    first: SubmittedRun | Submission, runs: dict[int, SubmittedRun], about: About | None
+) -> Submission:
     part = first.record if isinstance(first, SubmittedRun) else first
     content = {
         "schema": "submission/1",
@@ -62,15 +64,19 @@ def _bundle(first: SubmittedRun | Submission, runs: dict[int, SubmittedRun]) -> 
         "teacher": part.teacher.content(),
         "runs": [runs[seed].content() for seed in sorted(runs)],
     }
-    return validate(Submission, content, f"entry {part.teacher.name}")
+    source = f"entry {part.teacher.name}"
+    if about is None:
+        return validate(Submission, content, source)
+    content |= {"schema": "submission/2", "about": about.content()}
+    return validate(SignedSubmission, content, source)
 
 
 def merge(a: Submission, b: Submission) -> Submission:
     """Unite two submissions of the same teacher; equal runs count once.
 
     Raises:
-        LyceumError: a conflict: the teachers' files or arguments differ, or the same seed has
-            another result. Nothing is averaged and nothing overwritten.
+        LyceumError: a conflict: the teachers' files or arguments differ, they name other authors,
+            or the same seed has another result. Nothing is averaged and nothing overwritten.
     """
     for what in ("protocol", "teacher"):
         if getattr(a, what) != getattr(b, what):
@@ -78,11 +84,17 @@ def merge(a: Submission, b: Submission) -> Submission:
                 f"conflict: two entries are called {a.teacher.name}, but their {what} differs; "
                 "give the new one a name of its own, or remove the old entry's file"
             )
+    signs = [part.about for part in (a, b) if isinstance(part, SignedSubmission)]
+    if signs and signs[0] != signs[-1]:
+        raise LyceumError(
+            f"conflict: two entries are called {a.teacher.name}, but their authors, paper or class "
+            "differ; make them equal, or remove the old entry's file"
+        )
     runs = {run.record.seed: run for run in a.runs}
     for run in b.runs:
         known = runs.setdefault(run.record.seed, run)
         runs[run.record.seed] = _same_run(known, run)
-    return _bundle(a, runs)
+    return _bundle(a, runs, signs[0] if signs else None)
 
 
 def _same_run(a: SubmittedRun, b: SubmittedRun) -> SubmittedRun:
@@ -103,8 +115,20 @@ def load_submissions(folder: Path) -> list[Submission]:
     Raises:
         LyceumError: one line per damaged or unexpected file; all of them are named at once.
     """
+    submissions, errors = read_folder(folder)
+    if errors:
+        raise LyceumError("\n".join(errors))
+    return submissions
+
+
+def read_folder(folder: Path) -> tuple[list[Submission], list[str]]:
+    """The sound entries of a leaderboard's folder, and a sentence per damaged or unexpected file.
+
+    Raises:
+        LyceumError: there are too many files to be read at all.
+    """
     if not folder.is_dir():
-        return []
+        return [], []
     paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     if len(paths) > MAX_FILES:
         raise LyceumError(f"{folder}: holds {len(paths)} files; at most {MAX_FILES} are read")
@@ -119,9 +143,7 @@ def load_submissions(folder: Path) -> list[Submission]:
                 submissions.append(read_submission(path))
             except LyceumError as error:
                 errors.append(str(error))
-    if errors:
-        raise LyceumError("\n".join(errors))
-    return submissions
+    return submissions, errors
 
 
 def add_submission(folder: Path, submission: Submission) -> Path:

@@ -62,6 +62,7 @@ def test_unknown_options_and_supervised_tasks_are_refused(tmp_path):
     with pytest.raises(LyceumError, match="colour"):
         check_options(Protocol.load(path))
     text = open("benchmark/protocols/digits-standard-v1.toml", encoding="utf-8").read()
+    text = text.replace('name = "digits-standard-v1"', 'name = "mine"')
     (tmp_path / "mine.toml").write_text(
         text.replace("[score]", "[evaluation.options]\nseed = 1\n\n[score]"), "utf-8"
     )

@@ -252,9 +252,53 @@ def test_prior_and_groups_are_handed_to_those_that_declare_them(tmp_path):
 
 
 def test_no_published_protocol_has_changed():
-    """A frozen protocol never changes: a new version gets a new name and a new line here."""
-    published = {
-        line.split()[0]: line.split()[1]
-        for line in (PROTOCOLS.parent / "fingerprints.txt").read_text("utf-8").splitlines()
-    }
-    assert published == {name: Protocol.load(name).fingerprint for name in Protocol.names()}
+    """A frozen protocol never changes: a new version gets a new name and a line of its own there.
+
+    The file is benchmark/protocols/fingerprints.json.
+    """
+    from benchmark.protocol import released
+
+    protocols = [Protocol.load(name) for name in Protocol.names()]
+    frozen = {one.name: one.fingerprint for one in protocols if one.status == "frozen"}
+    assert released() == frozen
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("total = 30720", "total = 40960"), ("noise_rate = 0.4", "noise_rate = 0.3")]
+)
+def test_an_edited_published_protocol_is_refused_by_name_and_as_a_file(
+    tmp_path, monkeypatch, old, new
+):
+    from benchmark import protocol
+
+    text = (protocol.FOLDER / "digits-noise-v1.toml").read_text("utf-8")
+    assert old in text
+    path = tmp_path / "digits-noise-v1.toml"
+    path.write_text(text, "utf-8")
+    assert Protocol.load(str(path)) == Protocol.load("digits-noise-v1")  # an exact copy is no harm
+    path.write_text(text.replace(old, new), "utf-8")
+    with pytest.raises(LyceumError, match="digits-noise-v1 was published with another content"):
+        Protocol.load(str(path))
+    renamed = text.replace(old, new).replace('name = "digits-noise-v1"', 'name = "my-noise"', 1)
+    (tmp_path / "hypercube-v1.toml").write_text(renamed, "utf-8")
+    assert Protocol.load(str(tmp_path / "hypercube-v1.toml")).name == "my-noise"
+    monkeypatch.setattr(protocol, "FOLDER", tmp_path)
+    with pytest.raises(LyceumError, match="digits-noise-v1 was published with another content"):
+        Protocol.load("digits-noise-v1")
+    with pytest.raises(LyceumError, match=r"hypercube-v1\.toml calls itself my-noise"):
+        Protocol.load("hypercube-v1")
+
+
+def test_edited_held_out_tasks_are_noticed(tmp_path):
+    from benchmark import protocol
+
+    for name in ("hypercube-v1.toml", "hypercube-2d-centres.json"):
+        text = (protocol.FOLDER / name).read_text("utf-8")
+        (tmp_path / name).write_text(text.replace("[0.05,", "[0.06,", 1), "utf-8")
+    with pytest.raises(LyceumError, match="hypercube-v1 was published with another content"):
+        Protocol.load(str(tmp_path / "hypercube-v1.toml"))
+
+
+def test_a_short_copy_of_ones_own_protocol_finds_its_held_out_tasks():
+    protocol = Protocol.load(str(PROTOCOLS / "tiny-hypercube.toml"))
+    assert protocol.smoke(100).held_out.tolist() == protocol.held_out.tolist()
