@@ -101,7 +101,8 @@ def _teachers() -> Table:
 
 def _protocols() -> Table:
     table = Table(title="Protocols", title_justify="left")
-    for heading in ("name", "about", "student", "budget", "seeds", "fingerprint"):
+    table.add_column("name", no_wrap=True)
+    for heading in ("about", "student", "budget", "seeds", "fingerprint"):
         table.add_column(heading, overflow="fold")
     for name in Protocol.names():
         protocol = Protocol.load(name)

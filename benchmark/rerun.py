@@ -13,7 +13,6 @@ from typing import Literal
 import numpy as np
 from rich.console import Console
 
-from benchmark.assemble import fitting_teacher
 from benchmark.errors import LyceumError
 from benchmark.metrics import curve
 from benchmark.protocol import Protocol
@@ -23,6 +22,7 @@ from benchmark.registry import TABLES, load, source_sha256
 from benchmark.run import RunRequest
 from benchmark.schema import RunRecord, SignedSubmission, Submission
 from benchmark.sweep import sweep
+from benchmark.telling import fitting_teacher
 from benchmark.watch import SweepProgress
 
 COMPARED = ("protocol", "teacher", "seed", "grid", "evaluation", "spent", "curriculum_sha256")

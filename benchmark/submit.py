@@ -19,7 +19,7 @@ from rich.console import Console
 
 from benchmark import record
 from benchmark.arguments import parse_seeds
-from benchmark.assemble import check_options, fitting_teacher
+from benchmark.assemble import check_options
 from benchmark.commands import BOARDS, print_comparison, run_folders, summarise
 from benchmark.conformance import check_names
 from benchmark.errors import LyceumError, unknown
@@ -39,6 +39,7 @@ from benchmark.schema import (
 from benchmark.strict_json import read_json, write_json_atomically
 from benchmark.submissions import BOARD_FILE, add_submission, make_submission
 from benchmark.sweep import standing, sweep
+from benchmark.telling import fitting_teacher
 from benchmark.watch import SweepProgress
 
 DESCRIPTION_BYTES = 20_000

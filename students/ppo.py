@@ -32,8 +32,8 @@ from students.objectives import clipped_policy_loss, generalized_advantages, val
 EPSILON = 1e-8
 PRESETS = {
     "fast": {
-        "hidden": (64, 64), "shared": False, "rollout": 8192, "epochs": 10, "minibatch": 512,
-        "learning_rate": 5e-4, "initial_log_std": -0.5,
+        "hidden": (64, 64), "shared": False, "rollout": 2048, "epochs": 8, "minibatch": 512,
+        "learning_rate": 1e-3, "initial_log_std": -0.5,
     },
     "parity": {
         "hidden": (400, 300), "shared": True, "rollout": 20_000, "epochs": 5, "minibatch": 1000,
@@ -45,9 +45,8 @@ PRESETS = {
 class PPO(Student):
     """PPO with a diagonal Gaussian policy: collects a rollout from all worlds, then learns from it.
 
-    Preset "fast" was chosen on StumpTracks with 16 worlds and two million steps, over which the
-    learning rate falls to zero; "parity" has the networks and constants of TeachMyAgent, which
-    trains in one world.
+    Preset "fast" was chosen on StumpTracks with 16 worlds and half a million steps; "parity" has
+    the networks and constants of TeachMyAgent, which trains in one world.
 
     Args:
         observation_space: a ``Box`` of shape (inputs,).

@@ -57,8 +57,7 @@ class Lesson:
         self.teacher = cls(space, seed=seed, **options)
         self.student = Classifier((8,), 4, seed=seed, hidden=(32,))
         if {"probe", "validation_labels"} & set(self.teacher.privileges):
-            rng = np.random.default_rng(0)
-            facts = task, self.student, self.ledger, self.teacher.privileges, rng
+            facts = task, self.student, self.ledger, self.teacher.privileges, 0
             self.teacher.probe = SupervisedProbe(*facts)
         guarded = GuardedTeacher(self.teacher, self.ledger, 30.0)
         self.heard, self.given = [], []

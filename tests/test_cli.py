@@ -190,7 +190,7 @@ def test_a_protocol_with_an_unknown_key_names_the_nearest(tmp_path):
     [
         ("hidden = [16]", "hiden = [16]", "did you mean 'hidden'"),
         ("hidden = [16]", "hidden = [0]", "hidden"),
-        ("noise_rate = 0.4 }", "noise = 0.4 }", "did you mean 'noise_rate'"),
+        ("noise_rate = 0.4 }", "noise_rat = 0.4 }", "did you mean 'noise_rate'"),
         ("noise_rate = 0.4 }", "noise_rate = 4.0 }", "noise_rate"),
         ('name = "digits"', 'name = "digit"', "did you mean 'digits'"),
         ('name = "classifier"', 'name = "ppo"', "does not learn from a supervised task"),
