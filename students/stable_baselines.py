@@ -100,6 +100,14 @@ class StableBaselines(Student):
         counted = self.algorithm.policy if on_policy else self.algorithm.critic
         counted.optimizer.register_step_post_hook(self._count)
 
+    def __copy__(self) -> StableBaselines:
+        """An actor with generators and pending actions of its own, for the probe."""
+        twin = object.__new__(type(self))
+        vars(twin).update(vars(self))
+        twin.randomness, twin.driver = copy.deepcopy(self.randomness), copy.copy(self.driver)
+        twin.driver.randomness = twin.randomness
+        return twin
+
     def _count(self, *_: Any) -> None:
         self.updates += 1
 

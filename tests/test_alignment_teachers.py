@@ -72,8 +72,7 @@ def test_weights_match_the_derivative_of_the_reference_loss():
     student = Classifier((8,), 4, seed=0, hidden=())
     space = TaskSpace(task.task_space)
     teacher = LRE(space, seed=0, reference_share=0.4, reference_size=24)
-    rng = np.random.default_rng(0)
-    teacher.probe = SupervisedProbe(task, student, ledger, teacher.privileges, rng)
+    teacher.probe = SupervisedProbe(task, student, ledger, teacher.privileges, 0)
     proposal = teacher.propose(60, 0.0)
 
     def gradients(items):
@@ -100,8 +99,8 @@ def test_only_the_validation_forms_ask_for_validation_labels(cls):
     hear(teacher, tasks, np.ones(80))
     assert [reference for _, reference in teacher.probe.asked] == ["validation"]
     task = Clouds()
-    student, rng = Classifier((8,), 4, seed=0), np.random.default_rng(0)
-    probe = SupervisedProbe(task, student, Ledger(100), cls.privileges, rng)
+    student = Classifier((8,), 4, seed=0)
+    probe = SupervisedProbe(task, student, Ledger(100), cls.privileges, 0)
     with pytest.raises(TeacherError, match="validation_labels"):
         probe.alignment(np.arange(3), "validation")
 
