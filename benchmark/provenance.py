@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("benchmark", "environments", "students", "teachers")
-LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "gymnasium", "box2d", "stable-baselines3")
+LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "gymnasium", "box2d")
 
 
 @cache
