@@ -19,6 +19,8 @@ from benchmark.families import members
 
 FOLDER = Path(__file__).parent / "protocols"
 RELEASED = FOLDER / "fingerprints.json"
+# Keys that came after the first protocols: unused, they are no part of a fingerprint.
+LATER = (("student", "observes_task"), ("evaluation", "options"), ("task", "rugged"))
 _STRICT = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
 
 
@@ -190,12 +192,9 @@ class Protocol:
         """SHA-256 of the canonical content, held-out tasks included, titles and status excluded."""
         content = dataclasses.asdict(self)
         del content["title"], content["status"]
-        if not self.student.observes_task:  # as it was before there was a choice
-            del content["student"]["observes_task"]
-        if not self.evaluation.options:
-            del content["evaluation"]["options"]
-        if not self.task.rugged:
-            del content["task"]["rugged"]
+        for block, key in LATER:
+            if not content[block][key]:
+                del content[block][key]
         if self.held_out is not None:
             content["held_out"] = self.held_out.tolist()
         return hashlib.sha256(canonical_json(content).encode()).hexdigest()

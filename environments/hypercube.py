@@ -18,6 +18,7 @@ import numpy as np
 from gymnasium import spaces
 
 from environments.base import ProceduralEnv, TaskParameter
+from environments.rugged_tasks import rearranged
 from environments.vector import StepResult, VectorWorlds
 
 MASTERED = 0.75
@@ -126,13 +127,9 @@ class Hypercube(ProceduralEnv):
         """What the student sees of tasks (n, size): a copy, its stretches moved if rugged."""
         if self.moved is None:
             return tasks.copy()
-        count, size = self.moved.shape
-        low, high = self.task_space.low[:count], self.task_space.high[:count]
-        place = (tasks[:, :count] - low) / (high - low) * size
-        stretch = np.minimum(place.astype(np.int64), size - 1)
-        moved = self.moved[np.arange(count), stretch] + (place - stretch)
-        seen = tasks.copy()
-        seen[:, :count] = np.clip(low + moved / size * (high - low), low, high)
+        count, seen = len(self.moved), tasks.copy()
+        bounds = self.task_space.low[:count], self.task_space.high[:count]
+        seen[:, :count] = rearranged(tasks[:, :count], *bounds, self.moved)
         return seen
 
     @classmethod

@@ -12,10 +12,10 @@ from dataclasses import replace
 import numpy as np
 from gymnasium import spaces
 
-from environments.vector import StepResult, VectorWorlds
+from environments.vector import StepResult, VectorWorlds, WrappedWorlds
 
 
-class ObservedTasks(VectorWorlds):
+class ObservedTasks(WrappedWorlds):
     """The given worlds, observed together with their tasks.
 
     Observations (inputs,) become (inputs + dimensions,): the task follows, scaled to [-1, 1] within
@@ -23,27 +23,21 @@ class ObservedTasks(VectorWorlds):
     """
 
     def __init__(self, worlds: VectorWorlds):
-        self.worlds = worlds
-        self.num_envs = worlds.num_envs
-        self.action_space, self.task_space = worlds.action_space, worlds.task_space
+        super().__init__(worlds)
         self.observation_space = with_task(worlds.observation_space, worlds.task_space)
         shape = worlds.num_envs, *worlds.task_space.shape
         self.shown = np.zeros(shape, self.observation_space.dtype)  # the scaled tasks
 
     def _reset(self, index: np.ndarray, tasks: np.ndarray, seeds: np.ndarray) -> np.ndarray:
-        observations = self.worlds.reset(index, tasks, seeds)
+        observations = super()._reset(index, tasks, seeds)
         low, width = self.task_space.low, self.task_space.high - self.task_space.low
         share = np.divide(tasks - low, width, out=np.full(tasks.shape, 0.5), where=width > 0)
         self.shown[index] = 2 * share - 1
         return self._joined(observations, index)
 
     def _step(self, index: np.ndarray, actions: np.ndarray) -> StepResult:
-        result = self.worlds.step(actions, index)
+        result = super()._step(index, actions)
         return replace(result, observations=self._joined(result.observations, index))
-
-    def close(self) -> None:
-        """Close the worlds."""
-        self.worlds.close()
 
     def _joined(self, observations: np.ndarray, index: np.ndarray) -> np.ndarray:
         return np.concatenate([observations, self.shown[index]], axis=1)

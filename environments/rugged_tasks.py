@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from gymnasium import spaces
 
-from environments.vector import StepResult, VectorWorlds
+from environments.vector import VectorWorlds, WrappedWorlds
 
 # The upper bound of the space stays in its segment: one step further the next piece begins.
 LAST = 1 - 1e-9
@@ -33,8 +33,7 @@ class Ruggedness:
         if segments < 2:
             raise ValueError(f"a rugged space needs at least 2 segments, but got {segments}")
         rng, size = np.random.default_rng(seed), space.shape[0]
-        self.low, self.width = space.low, space.high - space.low
-        self.segments = segments
+        self.low, self.high = space.low, space.high
         self.true = np.array([_permutation(segments, rng) for _ in range(size)])  # of a teacher's
         self.told = np.argsort(self.true, axis=1)  # and the way back
 
@@ -47,27 +46,17 @@ class Ruggedness:
         return self._moved(tasks, self.told)
 
     def _moved(self, points: np.ndarray, places: np.ndarray) -> np.ndarray:
-        width = np.where(self.width > 0, self.width, 1.0)
-        place = (np.asarray(points, dtype=np.float64) - self.low) / width * self.segments
-        segment = np.minimum(place.astype(np.int64), self.segments - 1)
-        within = np.minimum(place - segment, LAST)
-        moved = places[np.arange(len(places)), segment] + within
-        share = np.clip(moved / self.segments, 0, 1)
-        # Rounding may carry a task past the bound; a dimension without width has one task.
-        return np.where(
-            self.width > 0,
-            np.minimum(self.low + share * self.width, self.low + self.width),
-            points,
-        )
+        wide = self.high > self.low  # a dimension without width has one task
+        high = np.where(wide, self.high, self.low + 1)
+        return np.where(wide, rearranged(points, self.low, high, places, LAST), points)
 
 
-class RuggedTasks(VectorWorlds):
+class RuggedTasks(WrappedWorlds):
     """The given worlds, reset with a teacher's coordinates instead of true tasks."""
 
     def __init__(self, worlds: VectorWorlds, ruggedness: Ruggedness):
-        self.worlds, self.ruggedness, self.num_envs = worlds, ruggedness, worlds.num_envs
-        self.observation_space = worlds.observation_space
-        self.action_space, self.task_space = worlds.action_space, worlds.task_space
+        super().__init__(worlds)
+        self.ruggedness = ruggedness
 
     def _reset(self, index: np.ndarray, tasks: np.ndarray, seeds: np.ndarray) -> np.ndarray:
         low, high = self.task_space.low, self.task_space.high
@@ -75,14 +64,22 @@ class RuggedTasks(VectorWorlds):
             raise ValueError(
                 f"a task lies outside the task space {low.tolist()} to {high.tolist()}"
             )
-        return self.worlds.reset(index, self.ruggedness.tasks(tasks), seeds)
+        return super()._reset(index, self.ruggedness.tasks(tasks), seeds)
 
-    def _step(self, index: np.ndarray, actions: np.ndarray) -> StepResult:
-        return self.worlds.step(actions, index)
 
-    def close(self) -> None:
-        """Close the worlds."""
-        self.worlds.close()
+def rearranged(
+    points: np.ndarray, low: np.ndarray, high: np.ndarray, places: np.ndarray, last: float = 1.0
+) -> np.ndarray:
+    """Points (n, D) of the box from ``low`` to ``high`` (D,) whose segments change places.
+
+    Segment j of dimension d goes to ``places[d, j]``; ``places`` (D, k) holds permutations. Within
+    its segment a point keeps its place, which is at most ``last`` of it.
+    """
+    count, size = places.shape
+    place = (np.asarray(points, dtype=np.float64) - low) / (high - low) * size
+    segment = np.minimum(place.astype(np.int64), size - 1)
+    moved = places[np.arange(count), segment] + np.minimum(place - segment, last)
+    return np.clip(low + moved / size * (high - low), low, high)  # rounding may carry it past
 
 
 def _permutation(size: int, rng: np.random.Generator) -> np.ndarray:

@@ -175,6 +175,25 @@ class LocalWorlds(VectorWorlds):
             raise RuntimeError("these worlds are closed; build new ones with make_worlds")
 
 
+class WrappedWorlds(VectorWorlds):
+    """The given worlds as they are; a subclass changes what goes in or what comes out."""
+
+    def __init__(self, worlds: VectorWorlds):
+        self.worlds, self.num_envs = worlds, worlds.num_envs
+        self.observation_space = worlds.observation_space
+        self.action_space, self.task_space = worlds.action_space, worlds.task_space
+
+    def _reset(self, index: np.ndarray, tasks: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+        return self.worlds.reset(index, tasks, seeds)
+
+    def _step(self, index: np.ndarray, actions: np.ndarray) -> StepResult:
+        return self.worlds.step(actions, index)
+
+    def close(self) -> None:
+        """Close the worlds."""
+        self.worlds.close()
+
+
 def make_worlds(
     entry_point: str, kwargs: Mapping[str, Any], num_envs: int, workers: int = 1
 ) -> VectorWorlds:

@@ -28,6 +28,7 @@ from students.base import Student, Transitions
 from students.moments import RunningMoments
 from students.networks import ActorCritic, flatten, resolve_device
 from students.objectives import clipped_policy_loss, generalized_advantages, value_loss
+from students.rules import check_spaces, crosses
 
 EPSILON = 1e-8
 PRESETS = {
@@ -114,7 +115,7 @@ class PPO(Student):
         initial_log_std: float | None = None,
         forget_every: int | None = None,
     ):
-        _check_spaces(observation_space, action_space)
+        check_spaces("PPO", observation_space, action_space, bounded=False)
         hidden, shared, rollout, epochs, minibatch, learning_rate, initial_log_std = _chosen(
             preset, hidden, shared, rollout, epochs, minibatch, learning_rate, initial_log_std
         )
@@ -184,8 +185,7 @@ class PPO(Student):
         if self.filled == self.length:
             self._learn()
             self.filled = 0
-        before = self.steps - self.num_envs
-        if self.forget_every and before // self.forget_every < self.steps // self.forget_every:
+        if crosses(self.forget_every, self.steps - self.num_envs, self.steps):
             self.forget()
 
     def forget(self) -> None:
@@ -371,12 +371,6 @@ def _chosen(preset: str, *given: Any) -> list[Any]:
         raise ValueError(f"PPO expects preset to be one of {[*PRESETS]}, but got {preset!r}")
     usual = PRESETS[preset].values()
     return [old if new is None else new for old, new in zip(usual, given, strict=True)]
-
-
-def _check_spaces(observation_space: spaces.Space, action_space: spaces.Space) -> None:
-    for name, space in (("observation", observation_space), ("action", action_space)):
-        if not isinstance(space, spaces.Box) or len(space.shape) != 1:
-            raise ValueError(f"PPO expects a one-dimensional Box as {name} space, but got {space}")
 
 
 def _check_ranges(student: PPO) -> None:

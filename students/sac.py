@@ -42,6 +42,7 @@ from students.base import Student, Transitions
 from students.networks import SoftNetworks, flatten, resolve_device, twin_q
 from students.objectives import soft_value, temperature_loss
 from students.replay import ReplayMemory
+from students.rules import check_spaces, crosses
 
 FORMS = ("current", "value")
 PRESETS = ("fast", "parity")
@@ -128,7 +129,7 @@ class SAC(Student):
         forget_every: int | None = None,
     ):
         given = {name: value for name, value in locals().items() if name in SETTINGS}
-        _check_spaces(observation_space, action_space)
+        check_spaces("SAC", observation_space, action_space)
         if preset not in PRESETS:
             raise ValueError(f"SAC expects preset to be one of {PRESETS}, but got {preset!r}")
         chosen = PRESETS.index(preset)
@@ -202,7 +203,7 @@ class SAC(Student):
         self.lengths += 1
         ended = transitions.terminated | transitions.truncated
         if self.update_every:
-            due = before // self.update_every < self.steps // self.update_every
+            due = crosses(self.update_every, before, self.steps)
             earned = self.num_envs * self.update_ratio
         else:
             due = ended.any()
@@ -213,7 +214,7 @@ class SAC(Student):
             if due:
                 count, self.owed = int(self.owed), self.owed % 1
                 self._learn(count)
-        if self.forget_every and before // self.forget_every < self.steps // self.forget_every:
+        if crosses(self.forget_every, before, self.steps):
             self.forget()
 
     def value(self, observations: np.ndarray) -> np.ndarray:
@@ -366,14 +367,6 @@ class SAC(Student):
             name: torch.from_numpy(np.array(array)).to(self.device)
             for name, array in state["adam"].items()
         }
-
-
-def _check_spaces(observation_space: spaces.Space, action_space: spaces.Space) -> None:
-    for name, space in (("observation", observation_space), ("action", action_space)):
-        if not isinstance(space, spaces.Box) or len(space.shape) != 1:
-            raise ValueError(f"SAC expects a one-dimensional Box as {name} space, but got {space}")
-    if not action_space.is_bounded() or not (action_space.low < action_space.high).all():
-        raise ValueError(f"SAC expects a bounded action space, but got {action_space}")
 
 
 def _check_ranges(student: SAC) -> None:

@@ -27,6 +27,7 @@ from gymnasium import spaces
 
 from students.base import Student, Transitions
 from students.networks import resolve_device
+from students.rules import check_spaces, crosses
 from students.stable_drivers import OffPolicy, OnPolicy, Randomness, learned, relearn
 
 OURS = {
@@ -145,7 +146,7 @@ class StableBaselines(Student):
             self._inside(pending["actions"]), transitions.actions
         )
         self.driver.observe(transitions, known)
-        if self.forget_every and before // self.forget_every < self.steps // self.forget_every:
+        if crosses(self.forget_every, before, self.steps):
             self.forget()
 
     def value(self, observations: np.ndarray) -> np.ndarray:
@@ -335,11 +336,7 @@ def _check(
     forget_every: int | None,
 ) -> None:
     """Refuse spaces and arguments that make no sense."""
-    for name, space in (("observation", observation_space), ("action", action_space)):
-        if not isinstance(space, spaces.Box) or len(space.shape) != 1:
-            raise ValueError(f"sb3 expects a one-dimensional Box as {name} space, but got {space}")
-    if not action_space.is_bounded() or not (action_space.low < action_space.high).all():
-        raise ValueError(f"sb3 expects a bounded action space, but got {action_space}")
+    check_spaces("sb3", observation_space, action_space)
     rules = (
         ("num_envs", num_envs, ">= 1", num_envs >= 1),
         ("schedule_steps", schedule_steps, ">= 0", schedule_steps >= 0),

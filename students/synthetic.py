@@ -17,6 +17,7 @@ import numpy as np
 from gymnasium import spaces
 
 from students.base import Student, Transitions
+from students.rules import crosses
 
 MAX_CELLS = 20_000_000
 
@@ -123,7 +124,7 @@ class SyntheticStudent(Student):
         _, raised, _ = self._practise(cubes)
         self.updates += len(raised)
         before, self.episodes = self.episodes, self.episodes + len(transitions.observations)
-        if self.forget_every and before // self.forget_every < self.episodes // self.forget_every:
+        if crosses(self.forget_every, before, self.episodes):
             self.grid[...] = 0
             self.unlocked = self._find_unlocked()
 

@@ -5,9 +5,15 @@ import pytest
 import torch
 from gymnasium import spaces
 
-from students.base import Transitions
 from students.networks import resolve_device
 from students.ppo import PPO
+from tests.student_lessons import (
+    Reach,
+    assert_same_state,
+    global_randomness_is_left_alone,
+    seeds_decide,
+    train,
+)
 
 OBSERVATIONS = spaces.Box(-np.inf, np.inf, (3,), np.float32)
 ACTIONS = spaces.Box(-1.0, 1.0, (2,), np.float32)
@@ -16,56 +22,6 @@ SMALL = {"hidden": (16,), "rollout": 32, "minibatch": 16, "epochs": 2}
 
 def make(num_envs=4, seed=0, **options):
     return PPO(OBSERVATIONS, ACTIONS, num_envs=num_envs, seed=seed, **{**SMALL, **options})
-
-
-class Reach:
-    """Observe a target in [-0.8, 0.8], earn minus the squared distance of action[0] to it.
-
-    Episodes last ``length`` steps and end by a time limit. ``shift`` moves all observations and
-    ``scale`` multiplies all rewards: what the normalisers are for.
-    """
-
-    def __init__(self, num_envs, seed=0, length=10, shift=0.0, scale=1.0):
-        self.rng, self.shape = np.random.default_rng(seed), (num_envs, 3)
-        self.length, self.shift, self.scale, self.count = length, shift, scale, 0
-        self.observations = self._draw()
-
-    def _draw(self):
-        return (self.rng.uniform(-0.8, 0.8, self.shape) + self.shift).astype(np.float32)
-
-    def step(self, actions):
-        target = self.observations[:, 0] - self.shift
-        rewards = -self.scale * (actions[:, 0].astype(np.float64) - target) ** 2
-        before, self.observations = self.observations, self._draw()
-        self.count += 1
-        truncated = np.full(self.shape[0], self.count % self.length == 0)
-        after = self.observations
-        if truncated.any():
-            self.observations = self._draw()
-        return Transitions(before, actions, rewards, ~truncated & False, truncated, after)
-
-
-def train(student, world, steps):
-    """Train for ``steps`` steps of every world; return all actions."""
-    actions = []
-    for _ in range(steps):
-        actions.append(student.act(world.observations))
-        student.observe(world.step(actions[-1]))
-    return np.array(actions)
-
-
-def numbers(state):
-    """All leaves of a state, in order."""
-    if isinstance(state, dict):
-        return [leaf for key in sorted(state) for leaf in numbers(state[key])]
-    return [np.asarray(state, dtype=object if state is None else None)]
-
-
-def assert_same_state(one, other):
-    one, other = numbers(one.state_dict()), numbers(other.state_dict())
-    assert len(one) == len(other)
-    for left, right in zip(one, other, strict=True):
-        np.testing.assert_array_equal(left, right)
 
 
 # From outside ------------------------------------------------------------------------------------
@@ -99,22 +55,11 @@ def test_actions_stay_inside_their_space_and_have_its_dtype():
 
 
 def test_same_seed_same_result_and_another_seed_another():
-    runs = [make(seed=seed) for seed in (0, 0, 1)]
-    actions = [train(student, Reach(4), 40) for student in runs]
-    np.testing.assert_array_equal(actions[0], actions[1])
-    assert_same_state(runs[0], runs[1])
-    assert not np.array_equal(actions[0], actions[2])
+    seeds_decide(make)
 
 
 def test_global_random_states_are_neither_read_nor_changed():
-    torch.manual_seed(7)
-    np.random.seed(7)  # noqa: NPY002
-    before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
-    one = train(make(), Reach(4), 20)
-    assert torch.equal(before[0], torch.get_rng_state())
-    np.testing.assert_array_equal(before[1], np.random.get_state()[1])  # noqa: NPY002
-    torch.manual_seed(8)
-    np.testing.assert_array_equal(one, train(make(), Reach(4), 20))
+    global_randomness_is_left_alone(make, 20)
 
 
 def test_evaluation_draws_nothing_learns_nothing_and_takes_any_batch():

@@ -10,7 +10,8 @@ from students.base import Transitions
 from students.moments import RunningMoments
 from students.networks import flatten, mlp, orthogonal
 from students.objectives import clipped_policy_loss, generalized_advantages, value_loss
-from tests.test_ppo import Reach, make, train
+from tests.student_lessons import Reach, train
+from tests.test_ppo import make
 
 
 def test_advantages_by_hand():

@@ -1,6 +1,7 @@
 """SAC from outside: what it learns, repeats, refuses, forgets and remembers."""
 
 import itertools
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,7 +10,13 @@ from gymnasium import spaces
 
 from students.base import Transitions
 from students.sac import SAC, SETTINGS
-from tests.test_ppo import Reach, assert_same_state, train
+from tests.student_lessons import (
+    Reach,
+    assert_same_state,
+    global_randomness_is_left_alone,
+    seeds_decide,
+    train,
+)
 
 OBSERVATIONS = spaces.Box(-np.inf, np.inf, (3,), np.float32)
 ACTIONS = spaces.Box(-1.0, 1.0, (2,), np.float32)
@@ -135,24 +142,11 @@ def test_evaluation_draws_nothing_learns_nothing_and_takes_any_batch(options):
 
 
 def test_same_seed_same_result_and_another_seed_another():
-    runs = [make(seed=seed) for seed in (0, 0, 1)]
-    actions = [train(student, Reach(4), 40) for student in runs]
-    np.testing.assert_array_equal(actions[0], actions[1])
-    assert_same_state(runs[0], runs[1])
-    assert not np.array_equal(actions[0], actions[2])
+    seeds_decide(make)
 
 
 def test_global_random_states_are_neither_read_nor_changed():
-    torch.manual_seed(7)
-    np.random.seed(7)  # noqa: NPY002
-    before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
-    student = make(forget_every=100)
-    one = train(student, Reach(4), 40)
-    student.value(np.zeros((2, 3)))
-    assert torch.equal(before[0], torch.get_rng_state())
-    np.testing.assert_array_equal(before[1], np.random.get_state()[1])  # noqa: NPY002
-    torch.manual_seed(8)
-    np.testing.assert_array_equal(one, train(make(forget_every=100), Reach(4), 40))
+    global_randomness_is_left_alone(partial(make, forget_every=100), 40)
 
 
 # Continuing and forgetting -----------------------------------------------------------------------

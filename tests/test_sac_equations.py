@@ -11,7 +11,7 @@ from students.base import Transitions
 from students.networks import Perceptrons, SquashedGaussian, squashed_log_prob, twin_q
 from students.objectives import soft_value, temperature_loss
 from students.sac import VALUE_SAMPLES
-from tests.test_ppo import Reach, train
+from tests.student_lessons import Reach, train
 from tests.test_sac import FIRST, make
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmark.probe import understudy
-from tests.test_ppo import Reach, train
+from tests.student_lessons import Reach, train
 from tests.test_sac import make
 
 

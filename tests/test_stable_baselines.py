@@ -17,7 +17,8 @@ from students.check import check_student
 from students.check_states import text
 from students.stable_baselines import StableBaselines
 from students.stable_drivers import Randomness, learned
-from tests.test_ppo import ACTIONS, OBSERVATIONS, Reach, train
+from tests.student_lessons import Reach, train
+from tests.test_ppo import ACTIONS, OBSERVATIONS
 from tests.test_run import execute_with_failures, record_bytes, request
 
 SMALL = {"net_arch": [16]}
