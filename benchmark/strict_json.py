@@ -112,13 +112,15 @@ def _small(text: str) -> int:
 
 
 def _check_depth(content: Any) -> None:
-    level = [content]
+    level = [content] if isinstance(content, (dict, list)) else []
     for _ in range(MAX_DEPTH + 1):
-        level = [item for item in level if isinstance(item, (dict, list))]
         if not level:
             return
         level = [
-            below for item in level for below in (item.values() if isinstance(item, dict) else item)
+            below
+            for item in level
+            for below in (item.values() if type(item) is dict else item)
+            if type(below) is dict or type(below) is list
         ]
     raise ValueError(f"more than {MAX_DEPTH} levels of nesting")
 

@@ -60,14 +60,14 @@ def _bundle(
     part = first.record if isinstance(first, SubmittedRun) else first
     content = {
         "schema": "submission/1",
-        "protocol": part.protocol.content(),
-        "teacher": part.teacher.content(),
-        "runs": [runs[seed].content() for seed in sorted(runs)],
+        "protocol": part.protocol,
+        "teacher": part.teacher,
+        "runs": [runs[seed] for seed in sorted(runs)],
     }
     source = f"entry {part.teacher.name}"
     if about is None:
         return validate(Submission, content, source)
-    content |= {"schema": "submission/2", "about": about.content()}
+    content |= {"schema": "submission/2", "about": about}
     return validate(SignedSubmission, content, source)
 
 

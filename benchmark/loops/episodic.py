@@ -82,10 +82,10 @@ class EpisodicLoop:
             observations = self.worlds.reset(index, tasks, seeds)
         self.observations = self.observations.astype(observations.dtype, copy=True)
         self.observations[index] = observations
-        for row, world in enumerate(index):
-            self.episodes[world] = Episode(
-                int(numbers[row]), tasks[row], int(seeds[row]), observations[row], self.ledger.spent
-            )
+        began = self.ledger.spent
+        columns = (index.tolist(), numbers.tolist(), tasks, seeds.tolist(), observations)
+        for world, number, task, seed, initial in zip(*columns, strict=True):
+            self.episodes[world] = Episode(number, task, seed, initial, began)
 
     def remember(self, actions: np.ndarray, result: Any) -> None:
         """Add one step to every open episode; the actions allow an exact replay."""
