@@ -99,6 +99,9 @@ def run(
     checkpoint_seconds: Annotated[
         float, typer.Option(min=0.0, help="Seconds between two checkpoints of a run.")
     ] = 30.0,
+    smoke: Annotated[
+        bool, typer.Option("--smoke", help="Only see that it works: one short run, never ranked.")
+    ] = False,
 ) -> None:
     """Train students under a protocol and rank their teachers.
 
@@ -124,6 +127,7 @@ def run(
             "workers": env_workers,
             "checkpoint_seconds": checkpoint_seconds,
         },
+        smoke=smoke,
     )
     raise typer.Exit(code)
 
