@@ -47,14 +47,20 @@ def list_(
     what: Annotated[
         str, typer.Argument(help="teachers, protocols, worlds, tasks or students.")
     ] = "all",
+    part: Annotated[
+        str, typer.Argument(help="Of protocols: those whose name holds this, for example parkour.")
+    ] = "",
+    every: Annotated[
+        bool, typer.Option("--all", help="Every protocol, also the members of families.")
+    ] = False,
 ) -> None:
     """Show what there is: teachers, protocols, worlds, tasks and students.
 
-    Example: lyceum list teachers
+    Example: lyceum list protocols stump_tracks-rugged
     """
     from benchmark.catalogue import print_catalogue
 
-    print_catalogue(console, what)
+    print_catalogue(console, what, part, every)
 
 
 @app.command()
