@@ -26,6 +26,11 @@ app = typer.Typer(
 )
 
 
+Smoke = Annotated[
+    bool, typer.Option("--smoke", help="Only see that it works: one short run, never ranked.")
+]
+
+
 @app.command()
 def new(
     file: Annotated[Path, typer.Argument(help="The file to write, for example my_teacher.py.")],
@@ -105,9 +110,7 @@ def run(
     checkpoint_seconds: Annotated[
         float, typer.Option(min=0.0, help="Seconds between two checkpoints of a run.")
     ] = 30.0,
-    smoke: Annotated[
-        bool, typer.Option("--smoke", help="Only see that it works: one short run, never ranked.")
-    ] = False,
+    smoke: Smoke = False,
 ) -> None:
     """Train students under a protocol and rank their teachers.
 
