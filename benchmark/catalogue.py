@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmark.errors import unknown
+from benchmark.errors import LyceumError, unknown
+from benchmark.families import families, members
 from benchmark.protocol import Protocol
 from benchmark.registry import TABLES, load
 from teachers.status import STATUS
@@ -40,17 +42,22 @@ generator and REPAIRED.
 """
 
 
-def print_catalogue(console: Console, what: str) -> None:
+def print_catalogue(console: Console, what: str, part: str = "", every: bool = False) -> None:
     """Print one kind of thing, or all of them.
 
+    Of protocols, those whose name holds ``part``, or with ``every`` all of them; without both the
+    members of a family share a line.
+
     Raises:
-        LyceumError: ``what`` is not a kind.
+        LyceumError: ``what`` is not a kind, or no protocol's name holds ``part``.
     """
     if what not in (*KINDS, "all"):
         raise unknown("kind", what, (*KINDS, "all"))
+    if part and what != "protocols":
+        raise LyceumError(f"only protocols are listed by a part of their name, not {what}")
     for kind in KINDS if what == "all" else (what,):
         if kind == "protocols":
-            console.print(_protocols())
+            _print_protocols(console, part, every)
         elif kind == "teachers":
             console.print(_teachers())
         else:
@@ -99,21 +106,39 @@ def _teachers() -> Table:
     return table
 
 
-def _protocols() -> Table:
-    table = Table(title="Protocols", title_justify="left")
-    table.add_column("name", no_wrap=True)
-    for heading in ("about", "student", "budget", "seeds", "fingerprint"):
-        table.add_column(heading, overflow="fold")
-    for name in Protocol.names():
-        protocol = Protocol.load(name)
-        table.add_row(
-            name,
-            protocol.title,
-            protocol.student.name,
-            f"{protocol.budget.total:,} {protocol.budget.unit}",
-            str(len(protocol.statistics.seeds)),
-            protocol.fingerprint[:12],
-        )
+def _print_protocols(console: Console, part: str, every: bool) -> None:
+    """The protocols with files of their own, then the families; or those that were asked for."""
+    names = [name for name in Protocol.names() if part in name]
+    if not names:
+        raise unknown("protocol", part, Protocol.names())
+    grouped = not (part or every)
+    generated = members() if grouped else {}
+    table = _table("Protocols", "name", "about", "budget")
+    for protocol in (Protocol.load(name) for name in names if name not in generated):
+        unit = "steps" if protocol.budget.unit == "environment steps" else "examples"
+        mark = " *" if protocol.status == "draft" else ""
+        table.add_row(protocol.name, protocol.title + mark, f"{protocol.budget.total:,} {unit}")
+    console.print(table)
+    lines = ["* a draft: it may still change", *(_family_lines() if grouped else [])]
+    lines += ["lyceum show NAME: all that it pins; lyceum run NAME --smoke: a moment, never ranked"]
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _family_lines() -> list[str]:
+    """Each family with the number of its members, and below it the values of its fields."""
+    lines = ["", "Families of protocols: lyceum list protocols PART, for example parkour, or --all"]
+    for family in families().values():
+        lines += ["", f"{family.name}  ({len(family.members)}) {family.about}"]
+        lines += [f"    {field}: {', '.join(names)}" for field, names in family.axes.items()]
+    return [*lines, ""]
+
+
+def _table(title: str, *headings: str) -> Table:
+    """A table whose names are never cut."""
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, no_wrap=heading == "name", overflow="fold")
     return table
 
 

@@ -26,6 +26,11 @@ app = typer.Typer(
 )
 
 
+Smoke = Annotated[
+    bool, typer.Option("--smoke", help="Only see that it works: one short run, never ranked.")
+]
+
+
 @app.command()
 def new(
     file: Annotated[Path, typer.Argument(help="The file to write, for example my_teacher.py.")],
@@ -47,14 +52,20 @@ def list_(
     what: Annotated[
         str, typer.Argument(help="teachers, protocols, worlds, tasks or students.")
     ] = "all",
+    part: Annotated[
+        str, typer.Argument(help="Of protocols: those whose name holds this, for example parkour.")
+    ] = "",
+    every: Annotated[
+        bool, typer.Option("--all", help="Every protocol, also the members of families.")
+    ] = False,
 ) -> None:
     """Show what there is: teachers, protocols, worlds, tasks and students.
 
-    Example: lyceum list teachers
+    Example: lyceum list protocols stump_tracks-rugged
     """
     from benchmark.catalogue import print_catalogue
 
-    print_catalogue(console, what)
+    print_catalogue(console, what, part, every)
 
 
 @app.command()
@@ -99,6 +110,7 @@ def run(
     checkpoint_seconds: Annotated[
         float, typer.Option(min=0.0, help="Seconds between two checkpoints of a run.")
     ] = 30.0,
+    smoke: Smoke = False,
 ) -> None:
     """Train students under a protocol and rank their teachers.
 
@@ -124,6 +136,7 @@ def run(
             "workers": env_workers,
             "checkpoint_seconds": checkpoint_seconds,
         },
+        smoke=smoke,
     )
     raise typer.Exit(code)
 

@@ -38,13 +38,18 @@ def run_and_rank(
     retry_failed: bool,
     fresh: bool,
     options: dict[str, Any],
+    smoke: bool = False,
 ) -> int:
     """Execute all runs of the given teachers, then print the ranked table; return an exit code.
 
-    The exit code is 0, 2 if a teacher failed, or 1 if the machine did. Everything that can be
-    refused is refused before the first run starts.
+    With ``smoke`` the protocol is shortened to a moment, and nothing is ranked. The exit code is 0,
+    2 if a teacher failed, or 1 if the machine did. Everything that can be refused is refused before
+    the first run starts.
     """
     loaded = Protocol.load(protocol)
+    if smoke and loaded.status != "smoke":
+        loaded = loaded.smoke()
+        options = {**options, "smoke": loaded.budget.total}
     check_options(loaded)
     arguments = parse_settings(settings)
     for teacher in teachers:
@@ -60,7 +65,11 @@ def run_and_rank(
         results = sweep(requests, workers, progress.watch, retry_failed, fresh)
     summarise(console, results)
     runs = Path(options["runs"])
-    if any(result.status in ("finished", "kept") for result in results):
+    done = any(result.status in ("finished", "kept") for result in results)
+    if done and loaded.status == "smoke":
+        text = f"{loaded.budget.total:,} {loaded.budget.unit}: things work."
+        console.print(f"{text} Smoke runs are never ranked.", highlight=False)
+    elif done:
         print_comparison(console, protocol, runs, local)
     if any(result.status in ("crashed", "stopped") for result in results):
         return 1

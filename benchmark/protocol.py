@@ -21,6 +21,8 @@ FOLDER = Path(__file__).parent / "protocols"
 RELEASED = FOLDER / "fingerprints.json"
 # Keys that came after the first protocols: unused, they are no part of a fingerprint.
 LATER = (("student", "observes_task"), ("evaluation", "options"), ("task", "rugged"))
+# What a smoke budget is made of: see ``Protocol.smoke``.
+SMOKE, SMOKE_AMOUNT, SMOKE_TASKS, SMOKE_EPISODES = "-smoke", 4000, 10, 2
 _STRICT = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
 
 
@@ -154,8 +156,12 @@ class Protocol:
     def load(name: str) -> Protocol:
         """Read a published protocol by name, or one of your own by a path ending in .toml.
 
-        A published protocol that was edited, wherever it lies, is refused.
+        ``NAME-smoke`` is the shortened copy of NAME. A published protocol that was edited, wherever
+        it lies, is refused.
         """
+        whole = name.removesuffix(SMOKE)
+        if whole != name and whole in Protocol.names():
+            return Protocol.load(whole).smoke()
         path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
         if not path.is_file() and name.endswith(".toml"):
             raise LyceumError(f"no protocol file {name}")
@@ -209,17 +215,39 @@ class Protocol:
         """Map raw results to scores: z = (x - low) / (high - low)."""
         return (np.asarray(raw) - self.score.low) / (self.score.high - self.score.low)
 
-    def smoke(self, budget: int, evaluations: int = 2) -> Protocol:
-        """A shortened copy that only shows that things work; its records are never ranked."""
+    def smoke(self, budget: int = 0, evaluations: int = 2) -> Protocol:
+        """A shortened copy that only shows that things work; its records are never ranked.
+
+        It has the world, the student and the knowledge of this one, ``budget`` units (0: enough for
+        a few thousand steps or examples, an episode in every world and two updates of PPO), one
+        seed, and of the held-out tasks at most ten from first to last, twice each.
+        """
+        evaluation, tasks = self.evaluation, self.held_out
         short = dataclasses.replace(
             self,
-            name=f"{self.name}-smoke",
+            name=f"{self.name}{SMOKE}",
             status="smoke",
-            budget=dataclasses.replace(self.budget, total=budget),
-            evaluation=dataclasses.replace(self.evaluation, count=evaluations),
+            budget=dataclasses.replace(self.budget, total=budget or self._smoke_amount()),
+            evaluation=dataclasses.replace(
+                evaluation,
+                count=evaluations,
+                episodes_per_task=min(evaluation.episodes_per_task, SMOKE_EPISODES),
+            ),
+            statistics=dataclasses.replace(self.statistics, seeds=self.statistics.seeds[:1]),
         )
         object.__setattr__(short, "_folder", getattr(self, "_folder", FOLDER))
+        if tasks is not None:
+            rows = np.linspace(0, len(tasks) - 1, min(len(tasks), SMOKE_TASKS)).astype(int)
+            object.__setattr__(short, "held_out", tasks[rows])
         return short
+
+    def _smoke_amount(self) -> int:
+        """How much a smoke run spends, in the budget's unit."""
+        budget, options = self.budget, self.task.options
+        episode = budget.parallel * options.get("max_episode_steps", 0)
+        learned = 2 * self.student.options.get("rollout", 0)
+        portions = 4 * budget.parallel * budget.batches_per_proposal
+        return min(budget.total, max(SMOKE_AMOUNT, portions, episode, learned))
 
 
 @cache

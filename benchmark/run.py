@@ -191,7 +191,7 @@ def _record_content(
             "reference": teacher.reference[:300],
         },
         "seed": request.seed,
-        "status": "smoke" if request.smoke else "finished",
+        "status": "smoke" if request.loaded.status == "smoke" else "finished",
         "grid": list(request.loaded.grid),
         "evaluation": evaluation,
         "spent": {name: [row["spent"][name] for row in rows] for name in rows[0]["spent"]},

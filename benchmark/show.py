@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from benchmark.errors import unknown
-from benchmark.protocol import Protocol
+from benchmark.protocol import SMOKE, Protocol
 from benchmark.registry import TABLES, load, public_hyperparameters
 from teachers.status import STATUS
 
@@ -24,7 +24,7 @@ def print_thing(console: Console, name: str) -> None:
     kinds = [kind for kind, table in TABLES.items() if name in table]
     if kinds or ".py" in name:
         lines = _class_lines(name, kinds[0] if kinds else "teacher")
-    elif name in Protocol.names() or name.endswith(".toml"):
+    elif name.removesuffix(SMOKE) in Protocol.names() or name.endswith(".toml"):
         lines = _protocol_lines(Protocol.load(name))
     else:
         known = [entry for table in TABLES.values() for entry in table]

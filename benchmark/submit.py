@@ -43,7 +43,6 @@ from benchmark.telling import fitting_teacher
 from benchmark.watch import SweepProgress
 
 DESCRIPTION_BYTES = 20_000
-SMOKE_BUDGET = 4000
 CHECKED = "checked.json"
 
 
@@ -126,6 +125,8 @@ def submit(
         LyceumError: whatever can be refused before training, or a conflict of runs or entries.
     """
     loaded = Protocol.load(protocol)
+    if loaded.status == "smoke":
+        raise LyceumError(f"{loaded.name} only shows that things work; smoke runs are never ranked")
     check_options(loaded)
     description = read_description(about or file.with_suffix(".toml"))
     requests = _requests(file, protocol, description, parse_seeds(seeds, loaded), options)
@@ -231,9 +232,8 @@ def _smoke_run(console: Console, request: RunRequest) -> None:
     Raises:
         LyceumError: the run failed.
     """
-    budget = request.loaded.budget
-    portion = budget.parallel * budget.batches_per_proposal
-    amount = min(budget.total, max(SMOKE_BUDGET, 4 * portion))
+    budget = request.loaded.smoke().budget
+    amount = budget.total
     with tempfile.TemporaryDirectory() as folder:
         short = dataclasses.replace(request, runs=folder, smoke=amount)
         with SweepProgress(Console(quiet=True), [short]) as progress:

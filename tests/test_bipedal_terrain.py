@@ -229,6 +229,24 @@ def test_hardcore_takes_the_roughness_as_its_task():
     assert bends[0] == 0.0 and 0.0 < 1.5 * bends[1] < bends[2]
 
 
+def test_a_ninth_parameter_chooses_the_obstacles_of_hardcore():
+    world = BipedalTerrain(task_bounds={"hardcore": (0, 1)})
+    assert [one.name for one in world.task_parameters][7:] == ["stair_steps", "hardcore"]
+    encoded, whole = BipedalTerrain(), BipedalTerrain(hardcore=True)
+    for choice in (0.0, 0.49, 0.5, 1.0):
+        twin, task = (whole, EVERYTHING[:1]) if choice >= 0.5 else (encoded, EVERYTHING)
+        ours, _ = world.reset(seed=4, options={"task": [*EVERYTHING, choice]})
+        theirs, _ = twin.reset(seed=4, options={"task": task})
+        assert np.array_equal(world.scene.ground, twin.scene.ground)
+        assert np.array_equal(world.scene.polygons, twin.scene.polygons)
+        assert np.array_equal(ours, theirs)
+    world.reset(seed=4)
+    encoded.reset(seed=4)
+    assert np.array_equal(world.scene.ground, encoded.scene.ground)
+    with pytest.raises(ValueError, match="hardcore"):
+        BipedalTerrain(hardcore=True, task_bounds={"hardcore": (0, 1)})
+
+
 def test_bad_arguments_are_named():
     with pytest.raises(ValueError, match="did you mean 'spider'"):
         BipedalTerrain(body="spidre")

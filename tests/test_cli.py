@@ -1,5 +1,6 @@
 """The command line from outside: what a stranger types, and what a mistake is answered with."""
 
+import io
 import json
 import subprocess
 import sys
@@ -315,10 +316,40 @@ def test_help_teaches_by_example(tmp_path):
 
 
 def test_list_shows_every_teacher_and_protocol(tmp_path):
+    from benchmark.families import families, members
     from benchmark.protocol import Protocol
     from teachers import TEACHERS
 
     code, out, _ = lyceum("list", cwd=tmp_path)
     assert code == 0
-    for name in (*TEACHERS, *Protocol.names()):
+    for name in (*TEACHERS, *(set(Protocol.names()) - set(members()))):
         assert name in out
+    for family in families().values():  # one line for all members
+        (line,) = [line for line in out.splitlines() if line.startswith(family.name)]
+        assert f"({len(family.members)})" in line and family.about in line
+    assert not any(name in out for name in members())
+    code, out, _ = lyceum("list", "protocols", "--all", cwd=tmp_path)
+    assert code == 0 and all(name in out for name in Protocol.names())
+    code, out, _ = lyceum("list", "protocols", "rugged", cwd=tmp_path)
+    assert code == 0
+    for name in Protocol.names():
+        assert (f" {name} " in out) == ("rugged" in name)
+    code, _, err = lyceum("list", "protocols", "ruged", cwd=tmp_path)
+    assert code == 2 and "unknown protocol 'ruged'" in err
+    code, _, err = lyceum("list", "teachers", "rugged", cwd=tmp_path)
+    assert code == 2 and "only protocols" in err
+
+
+def test_the_list_of_protocols_fits_a_narrow_terminal():
+    from rich.console import Console
+
+    from benchmark.catalogue import print_catalogue
+
+    console = Console(record=True, width=100, file=io.StringIO())
+    print_catalogue(console, "protocols")
+    lines = console.export_text().splitlines()
+    assert max(map(len, lines)) <= 100
+    for line in lines[4:]:
+        if not line.strip():
+            break
+        assert line.startswith(" ") and line[1] != " "  # nothing goes on in a second line

@@ -6,7 +6,7 @@ import pytest
 
 from benchmark.assemble import assemble, check_options
 from benchmark.errors import LyceumError
-from benchmark.families import expand, members
+from benchmark.families import expand, families, members
 from benchmark.protocol import Protocol
 from benchmark.recorder import Recorder
 
@@ -41,7 +41,10 @@ def broken(**changes):
 
 
 def test_members_are_all_combinations_of_values():
-    found = {content["name"]: content for content in expand(FAMILY, "x.toml")}
+    family = expand({**FAMILY, "about": "a line"}, "x.toml")
+    found = family.members
+    assert (family.name, family.about) == (FAMILY["name"], "a line")
+    assert family.axes == {"size": ["small", "large"], "kind": ["plain", "half"]}
     assert list(found) == [f"x-{a}-{b}-v1" for a in ("small", "large") for b in ("plain", "half")]
     assert found["x-small-plain-v1"] == {
         "name": "x-small-plain-v1",
@@ -52,6 +55,33 @@ def test_members_are_all_combinations_of_values():
     # The share is taken of what the member has, not of what the family file says.
     assert found["x-large-half-v1"]["student"] == {"options": {"every": 500}}
     assert found["x-small-half-v1"]["student"] == {"options": {"every": 5}}
+
+
+def axis(name, **values):
+    return {
+        "name": name,
+        "values": {value: {"title": value, **more} for value, more in values.items()},
+    }
+
+
+def test_a_value_may_be_combined_with_some_others_only():
+    axes = [axis("a", one={}, two={}), axis("b", any={}, rare={"only": {"a": ["two"]}})]
+    assert list(expand({"name": "{a}-{b}", "title": "", "axes": axes}, "x.toml").members) == [
+        "one-any",
+        "two-any",
+        "two-rare",
+    ]
+
+
+def test_families_share_the_values_of_an_axis(tmp_path, monkeypatch):
+    monkeypatch.setattr("benchmark.families.FOLDER", tmp_path)
+    (tmp_path / "sizes.toml").write_text('[big]\ntitle = "big"\nset = { "budget.total" = 7 }\n')
+    shared = {"name": "size", "file": "sizes.toml"}
+    family = {"name": "{size}", "title": "", "axes": [shared | axis("size", small={})]}
+    assert expand(family, "x.toml").axes == {"size": ["big", "small"]}
+    assert expand(family, "x.toml").members["big"]["budget"] == {"total": 7}
+    with pytest.raises(LyceumError, match=r"axes\.file cannot be read.*other\.toml"):
+        expand({**family, "axes": [{"name": "size", "file": "other.toml"}]}, "x.toml")
 
 
 @pytest.mark.parametrize(
@@ -70,6 +100,18 @@ def test_members_are_all_combinations_of_values():
                 axes=[{"name": "a", "values": {"b": {"title": "b", "set": {"title.x": 1}}}}],
             ),
             "title is no table",
+        ),
+        (
+            broken(name="{a}", axes=[axis("a", b={"only": {"c": ["d"]}})]),
+            "axes.a.b.only: c does not have all of d",
+        ),
+        (
+            {
+                "name": "{a}x{b}",
+                "title": "",
+                "axes": [axis("a", x={}, xx={}), axis("b", x={}, xx={})],
+            },
+            "xxx is there already",
         ),
         (broken(share={"share": 0.5, "of": "budget.totl"}), "budget.totl is no number"),
     ],
@@ -105,7 +147,28 @@ def test_every_member_has_options_that_exist(name):
     assert protocol.name == name
 
 
-@pytest.mark.parametrize("name", [name for name in members() if "-high-laptop-" in name])
+def test_diverse_students_are_two_bodies_with_two_students_each():
+    family = families()["stump_tracks-{challenge}-{knowledge}-{budget}-v1"]
+    assert len(family.members) == 7 * 3 * 2 + 2 * 3 * 2
+    for budget, students in (("laptop", "sac"), ("paper", "ppo")):
+        found = [name for name in family.members if f"-{budget}-{students}-" in name]
+        assert {name.split("-")[1] for name in found} == {"spider", "short"}
+    published = Protocol.load("stump_tracks-paper-v1")
+    for body in ("spider", "short"):
+        second = Protocol.load(f"stump_tracks-{body}-low-paper-ppo-v1")
+        first = Protocol.load(f"stump_tracks-{body}-low-paper-v1")
+        assert second.student == published.student and first.student.name == "sac"
+        assert (second.task, second.evaluation) == (first.task, first.evaluation)
+        assert second.budget.total == first.budget.total == 20_000_000
+        cheap = Protocol.load(f"stump_tracks-{body}-low-laptop-sac-v1")
+        assert cheap.student == Protocol.load("stump_tracks-sac-v1").student
+
+
+# One member of each kind of world, body, student and test set; the rest differ in numbers only.
+BUILT = [name for name in members() if "-high-laptop-" in name or "parkour-" in name]
+
+
+@pytest.mark.parametrize("name", BUILT)
 def test_every_challenge_can_be_built(name, tmp_path, monkeypatch):
     monkeypatch.setattr("benchmark.assemble.EVALUATION_WORLDS", 2)
     assemble(Protocol.load(name), "alp_gmm", {}, 0, Recorder(tmp_path, {}, 1e9)).close()

@@ -23,6 +23,7 @@ from environments.box2d.ued_terrain import (
 )
 from environments.parameters import bounded, one_of
 
+HARDCORE = TaskParameter("hardcore", 0.0, 1.0, 0.0, "1", "from 0.5 on: Gymnasium's own obstacles")
 FINISH_LINE = (TERRAIN_STEPS - 10) * TERRAIN_STEP  # m
 WALKERS = (
     "big_quadru",
@@ -73,7 +74,9 @@ class BipedalTerrain(TrackWorld):
     With ``hardcore`` the obstacles are those of Gymnasium's hardcore version instead (square stumps
     of 1 or 2, 3 or 4 treads of rise 1, on the way up under a ramp, pits of 2 or 3, in 0.467 m),
     which the encoding cannot say; then ``roughness`` is the only task parameter, and its default is
-    Gymnasium's track.
+    Gymnasium's track. So that one list of held-out tasks can hold both, a ninth parameter,
+    ``hardcore`` [0, 1], joins the task when ``task_bounds`` names it: from 0.5 on the track is that
+    of ``hardcore``, with the task's roughness, and the numbers between count for nothing.
 
     ## Action Space
     ``Box(-1, 1, (motors,), float32)``: one number per motor. The sign is the direction in which the
@@ -156,6 +159,8 @@ class BipedalTerrain(TrackWorld):
         super().__init__(plan, lidar.LAYOUTS["down"], size, render_mode, max_episode_steps, True)
         self.hardcore = hardcore
         known = TASK_PARAMETERS[:1] if hardcore else TASK_PARAMETERS
+        if HARDCORE.name in (task_bounds or {}) and not hardcore:
+            known = (*known, HARDCORE)
         self.task_parameters = bounded(known, [], task_bounds or {})
         for one, full in zip(self.task_parameters, known, strict=True):
             _check_within(one, full)
@@ -166,10 +171,10 @@ class BipedalTerrain(TrackWorld):
         """Draw a track for ``options["task"]`` and place the walker on it."""
         task = self.begin(seed, options)
         rng = self.np_random
-        if self.hardcore:
+        if self.hardcore or (task[len(TASK_PARAMETERS) :] >= 0.5).any():
             terrain = generate_gymnasium(rng, hardcore=True, roughness=float(task[0]))
         else:
-            terrain = generate(rng, task)
+            terrain = generate(rng, task[: len(TASK_PARAMETERS)])
         rng.random(CLOUD_DRAWS)
         return self.reset_scene(terrain, rng.uniform(-MAX_PUSH, MAX_PUSH))
 
