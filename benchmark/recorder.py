@@ -86,12 +86,14 @@ class Recorder:
     def columns(self) -> dict[str, np.ndarray]:
         """The whole curriculum as arrays, one entry per ended task, in the order they ended."""
         names = ("spent", "proposal", "tasks", "score", "success", "length")
-        parts = {name: [part[name] for part in self.curriculum] for name in names}
-        joined = {name: np.concatenate(values) for name, values in parts.items() if values}
+        space = self.assembly.teacher.task_space
+        # A short run may end within its first episode.
+        empty = {name: np.empty((0, *space.space.shape) if name == "tasks" else 0) for name in names}
+        parts = self.curriculum or [empty]
+        joined = {name: np.concatenate([part[name] for part in parts]) for name in names}
         joined["score"] = joined["score"].astype(np.float32)
         joined["success"] = joined["success"].astype(bool)
         joined["length"] = joined["length"].astype(np.int32)
-        space = self.assembly.teacher.task_space
         joined["names"] = np.array(space.names, dtype=str)
         return joined | self.assembly.item_columns
 

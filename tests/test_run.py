@@ -340,6 +340,14 @@ def test_a_smoke_run_is_marked(tmp_path):
     assert found.protocol.name.endswith("-smoke")
 
 
+def test_a_run_that_ends_within_its_first_episode_has_an_empty_curriculum(tmp_path):
+    wanted = RunRequest("stump_tracks-quick-v1", "uniform", 0, runs=str(tmp_path), smoke=16)
+    folder = execute(wanted)
+    with np.load(folder / "curriculum.npz", allow_pickle=False) as stored:
+        shapes = {name: stored[name].shape for name in ("tasks", "score", "spent")}
+    assert shapes == {"tasks": (0, 2), "score": (0,), "spent": (0,)}
+
+
 def test_labels_tell_arguments_apart_and_fit_into_records(tmp_path):
     def label(**arguments):
         label = request(tmp_path, teacher="alp_gmm", arguments=arguments).label
