@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmark import leaderboard
+from benchmark.across import overall, overall_cautions, overall_sentences, overall_table
 from benchmark.board import Board
 from benchmark.commands import gather, run_folders
 from benchmark.comparison import Pair, compare_pairs, pairs_of
@@ -22,6 +23,7 @@ from benchmark.registry import describe
 from benchmark.schema import Submission
 from benchmark.score_tables import print_table, score_tables
 from benchmark.table import WIDTH, board_table
+from teachers import TEACHERS
 
 
 def read_names(
@@ -32,7 +34,7 @@ def read_names(
     Without ``--protocol`` the first name is the protocol and the others are teachers.
 
     Raises:
-        LyceumError: no protocol is named.
+        LyceumError: no protocol is named, or a teacher stands where it belongs.
     """
     protocols, named = list(dict.fromkeys(protocols)), [*names, *teachers]
     if not protocols:
@@ -40,6 +42,11 @@ def read_names(
             raise LyceumError(
                 "name a protocol: lyceum compare digits-noise-v1, or "
                 "lyceum compare uniform self_paced --protocol digits-noise-v1"
+            )
+        if names[0] in TEACHERS:
+            raise LyceumError(
+                f"{names[0]} is a teacher; name the protocol first, or with --protocol: "
+                f"lyceum compare {' '.join(names)} --protocol digits-noise-v1"
             )
         protocols, named = [names[0]], [*names[1:], *teachers]
     return protocols, [describe(name) for name in dict.fromkeys(named)]
@@ -58,10 +65,33 @@ def compare(
     Raises:
         LyceumError: a protocol or teacher is unknown, or there is nothing to compare.
     """
-    for number, name in enumerate(protocols):
+    loaded, found = [Protocol.load(name) for name in protocols], []
+    for number, protocol in enumerate(loaded):
         if number:
             console.print()
-        _compare_under(console, Protocol.load(name), teachers, runs, local, scores)
+        found.append(_compare_under(console, protocol, teachers, runs, local, scores))
+    if len(loaded) > 1:
+        _compare_over(console, loaded, found)
+
+
+def _compare_over(
+    console: Console, protocols: Sequence[Protocol], entries: Sequence[Mapping[str, Entry]]
+) -> None:
+    """What holds over all protocols, of the teachers that have enough runs under every one."""
+    width, reference = min(WIDTH, console.width), protocols[0].statistics.reference
+    names = [
+        name
+        for name in entries[0]
+        if all(name in found and found[name].status != "provisional" for found in entries)
+    ]
+    if not names or any(p.statistics.reference != reference for p in protocols):
+        console.print()
+        console.print("No teacher has enough runs under all of these protocols.")
+        return
+    rows = overall(protocols, entries, names)
+    print_table(console, overall_table(rows, protocols), width)
+    _say(console, "What can be concluded", list(overall_sentences(rows, protocols)), width)
+    _say(console, "What to keep in mind", list(overall_cautions(rows)), width)
 
 
 def _compare_under(
@@ -71,7 +101,8 @@ def _compare_under(
     runs: Path,
     local: bool,
     scores: bool,
-) -> None:
+) -> Mapping[str, Entry]:
+    """Print the comparison under one protocol; return its entries in the order of their areas."""
     found = gather(protocol, runs, local)
     chosen = _chosen(protocol, found, teachers)
     board = leaderboard.build_board(protocol, chosen)
@@ -101,6 +132,7 @@ def _compare_under(
     _say(console, "What to keep in mind", [*cautions, *board.notes], width)
     if not teachers:
         _write(console, runs / protocol.name, board)
+    return entries
 
 
 def _chosen(
@@ -109,8 +141,13 @@ def _chosen(
     """The entries of the named teachers and of the reference; all without names."""
     known = {entry.teacher.name: entry for entry in found}
     for name in teachers:
+        if name not in known and name in TEACHERS:
+            raise LyceumError(
+                f"{name} has no finished run under {protocol.name}; try: "
+                f"lyceum run {protocol.name} --teacher {name}"
+            )
         if name not in known:
-            raise unknown(f"entry or finished run of {protocol.name} by teacher", name, known)
+            raise unknown(f"entry of {protocol.name}", name, known)
     if not teachers:
         return list(found)
     wanted = dict.fromkeys([*teachers, protocol.statistics.reference])

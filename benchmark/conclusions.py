@@ -7,12 +7,14 @@ which differences the runs could have shown.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from benchmark.board import Board, join_names, points_text, rank_text
 from benchmark.comparison import POWER, Judged, Pair
 from benchmark.leaderboard import Entry, gaps
 from benchmark.metrics import overhead
 from benchmark.protocol import Protocol
+from benchmark.statistics import Difference
 
 WHEN = {"final": "at the end of training", "area": "over the whole training"}
 VERB = {"final": "ends", "area": "averages"}
@@ -59,8 +61,8 @@ def _untested(protocol: Protocol, x: Entry, y: Entry, pair: Pair) -> str:
     judged = pair.scores["final"]
     text = (
         f"{pair.x} and {pair.y}: nothing can be concluded yet. Their ends differ by "
-        f"{_signed(judged.difference.value)} points, but {join_names(reasons)}, and a test needs "
-        f"the first {needed} seeds of both."
+        f"{signed_points(judged.difference.value)} points, but {join_names(reasons)}, and a test "
+        f"needs the first {needed} seeds of both."
     )
     if judged.smallest:
         text += (
@@ -98,17 +100,13 @@ def _sure(judged: Judged, other: str, confidence: float, when: str = "") -> str:
     text = f"{points_text(abs(difference.value))} points {side} {other}{when and ' ' + when}"
     if difference.kind == "deterministic":
         return f"{text} (in every run: no run varies, so no test applies)"
-    return f"{text} ({_interval(difference, confidence)}, corrected {p_text(judged.p)})"
+    return f"{text} ({evidence(by_size(difference), judged.p, confidence)})"
 
 
 def _open(judged: Judged, confidence: float) -> str:
     """The figures of a difference that is not established."""
     difference = judged.difference
-    low, high = points_text(difference.low), points_text(difference.high)
-    text = (
-        f"{_signed(difference.value)} points, {100 * confidence:g} % interval {low} to {high}, "
-        f"corrected {p_text(judged.p)}"
-    )
+    text = f"{signed_points(difference.value)} points, {evidence(difference, judged.p, confidence)}"
     if difference.low * difference.high > 0:
         text += "; the interval by itself excludes zero, but not after correction"
     return text
@@ -139,7 +137,7 @@ def _paired(pair: Pair, confidence: float) -> Iterator[str]:
     if paired is None or paired.kind != "paired":
         return
     text = (
-        f"Seed by seed the difference at the end is {_signed(paired.value)} points "
+        f"Seed by seed the difference at the end is {signed_points(paired.value)} points "
         f"({points_text(paired.low)} to {points_text(paired.high)}, corrected "
         f"{p_text(judged.paired_p)}); {pair.x} is above in {paired.ahead} of {paired.runs} shared "
         "seeds"
@@ -262,7 +260,7 @@ def against_reference(protocol: Protocol, pairs: Sequence[Pair], reference: str)
                 )
         open_ = [name for name in order if name not in sure]
         if open_:
-            yield _not_told_apart(open_, judged, measure, reference)
+            yield from _not_told_apart(open_, judged, measure, reference)
 
 
 def places(board: Board) -> Iterator[str]:
@@ -291,7 +289,7 @@ def _figures(names: Sequence[str], judged: Mapping[str, Judged]) -> str:
     def one(name: str) -> str:
         found = judged[name].difference
         low, high = points_text(found.low), points_text(found.high)
-        return f"{name} {_signed(found.value)} points ({low} to {high})"
+        return f"{name} {signed_points(found.value)} points ({low} to {high})"
 
     if len(names) <= FEW_NAMES:
         return join_names([one(name) for name in names])
@@ -300,12 +298,21 @@ def _figures(names: Sequence[str], judged: Mapping[str, Judged]) -> str:
 
 def _not_told_apart(
     names: Sequence[str], judged: Mapping[str, Judged], measure: str, reference: str
-) -> str:
+) -> Iterator[str]:
+    """Those that have the reference's very results, and those that only cannot be told from it."""
+    same = [n for n in names if (p := judged[n].paired) is not None and p.level == p.runs]
+    if same:
+        yield (
+            f"{WHEN[measure].capitalize()} {join_names(same)} "
+            f"{'has' if len(same) == 1 else 'have'} the same result as {reference} on every shared "
+            "seed."
+        )
+    names = [name for name in names if name not in same]
+    if not names:
+        return
     limits = [judged[name].smallest for name in names if judged[name].smallest]
-    text = (
-        f"{WHEN[measure].capitalize()} {join_names(list(names))} cannot be told apart from "
-        f"{reference}"
-    )
+    text = f"{WHEN[measure].capitalize()} {len(names)} of {len(judged)} teachers "
+    text += f"cannot be told apart from {reference}: {_figures(names, judged)}"
     if limits:
         low, high = points_text(min(limits)), points_text(max(limits))
         size = f"{low} points" if low == high else f"{low} points, or {high} for some,"
@@ -313,17 +320,26 @@ def _not_told_apart(
             f". That is not equality: a true difference below {size} is missed more than one time "
             f"in five (power {POWER:g})"
         )
-    return text + "."
+    yield text + "."
 
 
-def _interval(difference: object, confidence: float) -> str:
-    low, high = difference.low, difference.high
-    if difference.value < 0 and high < 0:
-        low, high = -high, -low  # "3 points below" goes with positive bounds
-    return f"{100 * confidence:g} % interval {points_text(low)} to {points_text(high)}"
+def by_size(difference: Difference) -> Difference:
+    """The same without its sign: "3 points below" goes with positive bounds."""
+    if difference.value >= 0 or difference.low is None:
+        return difference
+    return replace(difference, value=-difference.value, low=-difference.high, high=-difference.low)
 
 
-def _signed(score: float) -> str:
+def evidence(difference: Difference, p: float | None, confidence: float) -> str:
+    """Interval and corrected p-value of a difference, or why there are none."""
+    if difference.low is None or difference.high is None:
+        return "too few runs for an interval"
+    low, high = points_text(difference.low), points_text(difference.high)
+    return f"{100 * confidence:g} % interval {low} to {high}, corrected {p_text(p)}"
+
+
+def signed_points(score: float) -> str:
+    """A difference in points with its sign."""
     return f"{'+' if score >= 0 else ''}{points_text(score)}"
 
 
