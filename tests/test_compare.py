@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from benchmark import across, compare, details, leaderboard, metrics, profiles, statistics
+from benchmark.differences import smallest_difference
 from benchmark.errors import LyceumError
 from benchmark.recorder import curriculum_bytes
 from tests import factories
@@ -200,6 +201,8 @@ def test_several_protocols_are_averaged(two):
     for (name, difference), p in zip(versus.items(), corrected, strict=True):
         assert rows[name].difference == difference and rows[name].p == pytest.approx(p)
         assert rows[name].mean == statistics.mean_interval(samples[name])
+        least = smallest_difference(samples[name], samples["uniform"], alpha=0.05 / 2)
+        assert rows[name].smallest == pytest.approx(least)
     assert (rows["better"].tasks.wins, rows["better"].tasks.losses) == (2, 0)
     times = {
         n: [profiles.median_time(found[n].column("time_to_target")[0]) for found in entries]

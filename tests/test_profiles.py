@@ -132,6 +132,8 @@ def test_summaries_of_times_by_hand():
     assert profiles.hit_rate(times) == 0.75
     assert profiles.median_time(times) == 250
     assert profiles.expected_running_time(times, 1000) == pytest.approx((600 + 1000) / 3)
+    twice = np.array([100.0, INFINITE, INFINITE])
+    assert profiles.expected_running_time(twice, 1000) == 2100
     never = np.full(2, INFINITE)
     assert profiles.median_time(never) == profiles.expected_running_time(never, 1000) == INFINITE
     assert profiles.median_time(np.array([100.0, INFINITE])) == INFINITE
