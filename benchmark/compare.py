@@ -25,6 +25,8 @@ from benchmark.score_tables import print_table, score_tables
 from benchmark.table import WIDTH, board_table
 from teachers import TEACHERS
 
+FEW_PAIRS = 3  # so many get a paragraph each, though nobody was named
+
 
 def read_names(
     names: Sequence[str], protocols: Sequence[str], teachers: Sequence[str]
@@ -119,12 +121,11 @@ def _compare_under(
     console.print(board_table(_corrected(board, pairs) if teachers else board), width=width)
     if teachers or scores:
         _print_scores(console, protocol, entries, runs, width)
-    if teachers:
+    if teachers or len(pairs) <= FEW_PAIRS:
         paragraphs = [*places(board), *(conclusions(protocol, entries, pair) for pair in pairs)]
     else:
         paragraphs = list(against_reference(protocol, pairs, board.reference))
-        if not paragraphs:
-            paragraphs = [conclusions(protocol, entries, pair) for pair in pairs]
+        paragraphs = paragraphs or ["Nothing yet: no pair has enough runs on both sides."]
     if not pairs:
         paragraphs.append(f"There is nothing to compare with {board.reference} yet.")
     _say(console, "What can be concluded", paragraphs, width)

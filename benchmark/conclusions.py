@@ -17,7 +17,6 @@ from benchmark.protocol import Protocol
 from benchmark.statistics import Difference
 
 WHEN = {"final": "at the end of training", "area": "over the whole training"}
-VERB = {"final": "ends", "area": "averages"}
 LARGE_OVERHEAD = 0.5
 FEW_NAMES = 6  # so many teachers are named with their figures, of more the first and the last
 
@@ -29,10 +28,7 @@ def conclusions(protocol: Protocol, entries: Mapping[str, Entry], pair: Pair) ->
     if not tested:
         return _untested(protocol, x, y, pair)
     if all(_always_level(judged, x, y) for judged in tested):
-        return (
-            f"{pair.x} and {pair.y} have the same result on each of their {pair.shared} seeds: "
-            "under this protocol they do the same."
-        )
+        return _level(x, y)
     confidence = protocol.statistics.confidence
     sentences = [
         f"{_measured(pair, confidence)}.",
@@ -47,6 +43,15 @@ def conclusions(protocol: Protocol, entries: Mapping[str, Entry], pair: Pair) ->
 def _always_level(judged: Judged, x: Entry, y: Entry) -> bool:
     paired = judged.paired
     return paired is not None and x.seeds == y.seeds and paired.level == paired.runs
+
+
+def _level(x: Entry, y: Entry) -> str:
+    """Equal scores; the hashes of results and curricula say whether the runs are equal too."""
+    one, other = ([run.record.result_sha256 for run in e.submission.runs] for e in (x, y))
+    text = f"{x.name} and {y.name} have the same end and area on each of their {len(one)} seeds"
+    if one == other:
+        return f"{text}: their runs are equal to the last digit, curricula included."
+    return f"{text}, so nothing tells them apart, although their runs are not the same."
 
 
 def _untested(protocol: Protocol, x: Entry, y: Entry, pair: Pair) -> str:

@@ -52,7 +52,7 @@ def test_published_entries_are_compared(tmp_path, teachers):
     if teachers:
         table = text[: text.index("Means over")]
         assert "uniform" in table and "anti" not in table
-        assert "no_op and uniform have the same result on each of their 20 seeds" in flat
+        assert "no_op and uniform have the same end and area on each of their 20 seeds:" in flat
         assert "Holm) for 6 pairs" in flat
         for word in ("median", "optimality gap", "mastered", "forgetting", "To the target of 0.7"):
             assert word in text
@@ -63,6 +63,15 @@ def test_published_entries_are_compared(tmp_path, teachers):
         assert "3 of 7 teachers are above uniform: self_paced_capped +28.5 points" in flat
         assert "optimality gap" not in text
     assert list(tmp_path.iterdir()) == []  # without runs nothing is written
+
+
+def test_few_teachers_have_a_paragraph_each_without_being_named(tmp_path):
+    text = printed(compare.compare, ["stump_tracks-quick-v1"], [], tmp_path, False, False)
+    flat = " ".join(text.split())
+    assert "alp_gmm and uniform cannot be told apart, neither at the end of training" in flat
+    assert "1 to 2" in flat and "Seed by seed" in flat
+    text = printed(compare.compare, ["stump_tracks-laptop-v1"], [], tmp_path, False, False)
+    assert "nothing can be concluded yet" in " ".join(text.split())
 
 
 def test_unknown_and_unfinished_teachers_are_told(tmp_path):
@@ -82,6 +91,15 @@ def test_the_command_line_takes_both_forms(tmp_path):
     assert "anti averages" in first[1]
     code, _, err = lyceum("compare", cwd=tmp_path)
     assert code == 2 and "name a protocol" in err
+
+
+def test_many_provisional_teachers_conclude_nothing(tmp_path):
+    protocol = factories.procedural_protocol()
+    for name in ("uniform", "a", "b", "c", "d"):
+        factories.write_runs(protocol, name, range(2), tmp_path)
+    text = printed(compare.compare, [protocol.name], [], tmp_path, True, False)
+    assert "Nothing yet: no pair has enough runs on both sides." in text
+    assert "Provisional, without intervals and tests" in text
 
 
 @pytest.fixture

@@ -134,13 +134,24 @@ def test_a_paired_finding_does_not_replace_the_protocols_test(protocol, entries)
     assert "does not establish" not in conclusions.conclusions(protocol, entries, level)
 
 
-def test_teachers_with_the_same_results_are_said_to_do_the_same(protocol, entries):
-    twin = dataclasses.replace(entries["uniform"])
-    _, text = paragraph(protocol, {"no_op": twin, "uniform": twin}, "no_op")
-    assert text == (
-        "no_op and uniform have the same result on each of their 10 seeds: under this protocol "
-        "they do the same."
+def test_teachers_with_the_same_scores_are_told_by_their_runs(protocol, entries):
+    first = entries["uniform"]
+    teacher = first.submission.teacher.model_copy(update={"name": "no_op"})
+    runs = first.submission.runs
+    twin = dataclasses.replace(
+        first, submission=first.submission.model_copy(update={"teacher": teacher})
     )
+    _, text = paragraph(protocol, {"no_op": twin, "uniform": first}, "no_op")
+    start = "no_op and uniform have the same end and area on each of their 10 seeds"
+    assert text == f"{start}: their runs are equal to the last digit, curricula included."
+    # Equal scores of other runs, two teachers under whom nothing is learned, say.
+    record = runs[0].record.model_copy(update={"result_sha256": "0" * 64})
+    others = [runs[0].model_copy(update={"record": record}), *runs[1:]]
+    other = dataclasses.replace(
+        twin, submission=twin.submission.model_copy(update={"runs": others})
+    )
+    _, text = paragraph(protocol, {"no_op": other, "uniform": first}, "no_op")
+    assert text == f"{start}, so nothing tells them apart, although their runs are not the same."
 
 
 def test_few_runs_are_checked_by_all_permutations(protocol, tmp_path):
