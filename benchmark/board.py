@@ -128,8 +128,8 @@ def verdict(board: Board) -> list[str]:
     waiting = [row.teacher.name for row in board.rows if row.status == "provisional"]
     if waiting:
         sentences.append(
-            f"{_join(waiting)}: provisional, without intervals and tests, which need the first "
-            f"{board.listed_from} seeds of the protocol."
+            f"{join_names(waiting)}: provisional, without intervals and tests, which need the "
+            f"first {board.listed_from} seeds of the protocol."
         )
     if not others:
         sentences.append(f"There is nothing to compare with {board.reference} yet.")
@@ -144,7 +144,7 @@ def _verdict_on(measure: Literal["final", "area"], board: Board, rows: list[Row]
     for name, difference in found:
         side = "above" if difference.value > 0 else "below"
         text = phrase.format(
-            points=_points(abs(difference.value)), side=side, reference=board.reference
+            points=points_text(abs(difference.value)), side=side, reference=board.reference
         )
         yield f"{name} {text} ({_evidence(difference, board.confidence)})."
     open_ = [name for name, _ in pairs if name not in {name for name, _ in found}]
@@ -152,7 +152,7 @@ def _verdict_on(measure: Literal["final", "area"], board: Board, rows: list[Row]
     if not found and not single:
         yield f"No teacher differs from {board.reference} {when} by more than its interval."
     elif open_:
-        yield f"No difference from {board.reference} {when} is established for {_join(open_)}."
+        yield f"No difference from {board.reference} {when} is established for {join_names(open_)}."
     for name, difference in single:
         yield (
             f"The interval of {name} alone excludes zero {when} "
@@ -168,15 +168,17 @@ def _evidence(difference: Comparison, confidence: float) -> str:
     if difference.value < 0:
         low, high = -high, -low
     p = "p < 0.001" if difference.p_holm < 0.001 else f"p = {difference.p_holm:.2g}"
-    return f"{100 * confidence:g} % interval {_points(low)} to {_points(high)}, Holm {p}"
+    return f"{100 * confidence:g} % interval {points_text(low)} to {points_text(high)}, Holm {p}"
 
 
-def _points(score: float) -> str:
+def points_text(score: float) -> str:
+    """A score in points, a hundredth each: one digit after the point, or one that is not zero."""
     points = 100 * score
     return f"{points:.1f}" if abs(points) >= 0.1 or points == 0 else f"{points:.1g}"
 
 
-def _join(names: list[str]) -> str:
+def join_names(names: list[str]) -> str:
+    """For example a, b and c."""
     return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
 
 

@@ -159,17 +159,34 @@ def status(
 
 @app.command()
 def compare(
-    protocol: ProtocolName,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="A protocol and then teachers; with --protocol teachers only."),
+    ] = None,
+    protocol: Annotated[
+        list[str] | None,
+        typer.Option("--protocol", "-p", help="A protocol or a .toml file; repeatable."),
+    ] = None,
+    teacher: Annotated[
+        list[str] | None, typer.Option("--teacher", "-t", help="Only this one; repeatable.")
+    ] = None,
     runs: Runs = Path("runs"),
     local: Local = False,
+    scores: Annotated[
+        bool, typer.Option("--scores", help="All scores; named teachers always have them.")
+    ] = False,
 ) -> None:
-    """Rank your runs beside the published entries, with intervals and corrected p-values.
+    """Rank your runs beside the published entries and say what can be concluded from them.
 
-    Example: lyceum compare digits-noise-v1
+    Teachers that are named are compared pair by pair, with each other and with the reference.
+
+    Example: lyceum compare uniform self_paced --protocol digits-noise-v1
     """
-    from benchmark.commands import print_comparison
+    from benchmark.compare import compare as compare_teachers
+    from benchmark.compare import read_names
 
-    print_comparison(console, protocol, runs, local)
+    protocols, teachers = read_names(names or [], protocol or [], teacher or [])
+    compare_teachers(console, protocols, teachers, runs, local, scores)
 
 
 @app.command()

@@ -23,7 +23,7 @@ from benchmark import statistics
 from benchmark.board import Board, markdown, verdict
 from benchmark.errors import LyceumError
 from benchmark.metrics import RunScores, cpu_seconds, curve, overhead, score_run
-from benchmark.protocol import Protocol, canonical_json
+from benchmark.protocol import Protocol, StatisticsBlock, canonical_json
 from benchmark.record import check_against, validate
 from benchmark.schema import Submission
 from benchmark.strict_json import write_json_atomically, write_text_atomically
@@ -42,7 +42,7 @@ START_TOLERANCE = 0.05  # other processors may round an untrained student's answ
 
 
 @dataclass(frozen=True)
-class _Entry:
+class Entry:
     """A submission with the scores of its runs and what their number allows."""
 
     submission: Submission
@@ -71,7 +71,7 @@ def build_board(protocol: Protocol, submissions: Iterable[Submission]) -> Board:
         LyceumError: a record belongs to another protocol version or breaks its rules, or two
             submissions are in conflict.
     """
-    entries = _entries(protocol, submissions)
+    entries = checked_entries(protocol, submissions)
     reference = entries.get(protocol.statistics.reference)
     ranks = _ranks(protocol, entries)
     comparisons = _comparisons(protocol, entries, reference)
@@ -99,7 +99,7 @@ def build_board(protocol: Protocol, submissions: Iterable[Submission]) -> Board:
     return board.model_copy(update={"verdict": verdict(board)})
 
 
-def _entries(protocol: Protocol, submissions: Iterable[Submission]) -> dict[str, _Entry]:
+def checked_entries(protocol: Protocol, submissions: Iterable[Submission]) -> dict[str, Entry]:
     """Checked and merged submissions by teacher name, in the order of the names."""
     merged: dict[str, Submission] = {}
     for submission in submissions:
@@ -112,13 +112,13 @@ def _entries(protocol: Protocol, submissions: Iterable[Submission]) -> dict[str,
     return {name: _entry(protocol, merged[name]) for name in sorted(merged)}
 
 
-def _entry(protocol: Protocol, submission: Submission) -> _Entry:
+def _entry(protocol: Protocol, submission: Submission) -> Entry:
     scores = [score_run(run.record, protocol) for run in submission.runs]
     block = protocol.statistics
     status = statistics.standing(len(scores), block.ranked_from, block.listed_from)
     if gaps(protocol, submission):
         status = "provisional"
-    return _Entry(submission, scores, status)
+    return Entry(submission, scores, status)
 
 
 def gaps(protocol: Protocol, submission: Submission) -> list[int]:
@@ -129,7 +129,7 @@ def gaps(protocol: Protocol, submission: Submission) -> list[int]:
     return [seed for seed, place in order.items() if place < last and seed not in there]
 
 
-def _scores_of(protocol: Protocol, entry: _Entry) -> dict[str, Any]:
+def _scores_of(protocol: Protocol, entry: Entry) -> dict[str, Any]:
     """What a row says about its own teacher, without any other row."""
     block = protocol.statistics
     areas = entry.column("area")
@@ -153,7 +153,7 @@ def _scores_of(protocol: Protocol, entry: _Entry) -> dict[str, Any]:
     }
 
 
-def _mean(protocol: Protocol, entry: _Entry, samples: list[np.ndarray]) -> dict[str, Any]:
+def _mean(protocol: Protocol, entry: Entry, samples: list[np.ndarray]) -> dict[str, Any]:
     return _shown(entry.status, statistics.mean_interval(samples, protocol.statistics.confidence))
 
 
@@ -164,7 +164,7 @@ def _shown(status: str, interval: statistics.Interval) -> dict[str, Any]:
     return {"value": interval.value, "low": interval.low, "high": interval.high}
 
 
-def _time_to_target(protocol: Protocol, entry: _Entry) -> dict[str, Any] | None:
+def _time_to_target(protocol: Protocol, entry: Entry) -> dict[str, Any] | None:
     if protocol.score.target is None:
         return None
     times = entry.column("time_to_target")[0]
@@ -175,21 +175,21 @@ def _time_to_target(protocol: Protocol, entry: _Entry) -> dict[str, Any] | None:
     }
 
 
-def _forgetting(protocol: Protocol, entry: _Entry) -> dict[str, Any] | None:
+def _forgetting(protocol: Protocol, entry: Entry) -> dict[str, Any] | None:
     values = [scores.forgetting for scores in entry.scores]
     if any(value is None for value in values):
         return None
     return _mean(protocol, entry, [np.array(values)])
 
 
-def _ranks(protocol: Protocol, entries: dict[str, _Entry]) -> dict[str, dict[str, int]]:
+def _ranks(protocol: Protocol, entries: dict[str, Entry]) -> dict[str, dict[str, int]]:
     ranked = {n: entry.column("area") for n, entry in entries.items() if entry.status == "ranked"}
     ranges = statistics.rank_ranges(ranked, protocol.statistics.confidence)
     return {name: {"low": low, "high": high} for name, (low, high) in ranges.items()}
 
 
 def _comparisons(
-    protocol: Protocol, entries: dict[str, _Entry], reference: _Entry | None
+    protocol: Protocol, entries: dict[str, Entry], reference: Entry | None
 ) -> dict[str, dict[str, Any]]:
     """Differences from the reference teacher by name; empty without a reference."""
     if reference is None:
@@ -199,7 +199,8 @@ def _comparisons(
     found: dict[str, dict[str, Any]] = {name: {} for name in others}
     for measure in ("area", "final"):
         pairs = {
-            name: _difference(block, entry, reference, measure) for name, entry in others.items()
+            name: entry_difference(block, entry, reference, measure)
+            for name, entry in others.items()
         }
         corrected = statistics.holm([difference.p for difference in pairs.values()])
         for (name, difference), p in zip(pairs.items(), corrected, strict=True):
@@ -218,25 +219,27 @@ def _comparisons(
             block.resamples,
             block.bootstrap_seed,
         )
-        status = "provisional" if _untested(entry, reference) else entry.status
+        status = "provisional" if untested(entry, reference) else entry.status
         found[name]["probability_of_improvement"] = _shown(status, chance)
     return found
 
 
-def _difference(
-    block: Any, entry: _Entry, reference: _Entry, measure: str
+def entry_difference(
+    block: StatisticsBlock, entry: Entry, reference: Entry, measure: str
 ) -> statistics.Difference:
+    """Welch's difference of two entries in one score; without interval if one is provisional."""
     found = statistics.welch(entry.column(measure), reference.column(measure), block.confidence)
-    if _untested(entry, reference):
+    if untested(entry, reference):
         return statistics.Difference(found.value, None, None, None, "too few")
     return found
 
 
-def _untested(entry: _Entry, reference: _Entry) -> bool:
+def untested(entry: Entry, reference: Entry) -> bool:
+    """Whether one of two entries has too few runs, or a gap in its seeds."""
     return "provisional" in (entry.status, reference.status)
 
 
-def _notes(protocol: Protocol, entries: dict[str, _Entry], reference: _Entry | None) -> list[str]:
+def _notes(protocol: Protocol, entries: dict[str, Entry], reference: Entry | None) -> list[str]:
     """What a reader must know about single rows before trusting a comparison."""
     notes = []
     if reference is None:
@@ -256,7 +259,7 @@ def _notes(protocol: Protocol, entries: dict[str, _Entry], reference: _Entry | N
     return notes
 
 
-def _start_notes(protocol: Protocol, entry: _Entry, reference: _Entry) -> list[str]:
+def _start_notes(protocol: Protocol, entry: Entry, reference: Entry) -> list[str]:
     """Untrained students of the same seed are the same, whoever will teach them."""
     starts = {run.record.seed: curve(run.record, protocol)[0] for run in reference.submission.runs}
     strange = [

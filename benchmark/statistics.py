@@ -10,7 +10,7 @@ Holm (1979) for the correction.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -34,15 +34,16 @@ class Interval:
 class Difference:
     """A difference of two teachers with interval and two-sided p-value.
 
-    ``kind`` says why there may be no p-value: "welch" has one; with "deterministic" runs neither
-    teacher varies, so the difference is a fact and no test applies; "too few" runs allow no test.
+    ``kind`` says why there may be no p-value: "welch" and "paired" have one; with "deterministic"
+    runs neither teacher varies, so the difference is a fact and no test applies; "too few" runs
+    allow no test.
     """
 
     value: float
     low: float | None
     high: float | None
     p: float | None
-    kind: Literal["welch", "deterministic", "too few"]
+    kind: Literal["welch", "paired", "deterministic", "too few"]
 
 
 def mean_interval(samples: Samples, confidence: float = 0.95) -> Interval:
@@ -52,10 +53,10 @@ def mean_interval(samples: Samples, confidence: float = 0.95) -> Interval:
     task gives the usual t interval. A task with one run leaves no interval.
     """
     value = float(np.mean([np.mean(sample) for sample in samples]))
-    spread = _spread([samples], len(samples))
-    if spread is None:
+    found = spread([samples])
+    if found is None:
         return Interval(value)
-    half = _half_width(spread, confidence)
+    half = half_width(found, confidence)
     return Interval(value, value - half, value + half)
 
 
@@ -65,20 +66,33 @@ def welch(x: Samples, y: Samples, confidence: float = 0.95) -> Difference:
     Equal runs on both sides give p = 1; different ones without any variance give no p-value.
     """
     value = float(np.mean([np.mean(s) for s in x]) - np.mean([np.mean(s) for s in y]))
-    spread = _spread([x, y], len(x))
-    if spread is None:
+    return tested(value, spread([x, y]), confidence, "welch")
+
+
+def tested(
+    value: float,
+    found: tuple[float, float] | None,
+    confidence: float,
+    kind: Literal["welch", "paired"],
+) -> Difference:
+    """A difference with t interval and p-value, given what ``spread`` says of it."""
+    if found is None:
         return Difference(value, None, None, None, "too few")
-    if spread[0] == 0.0:
+    if found[0] == 0.0:
         if abs(value) < 1e-12:
-            return Difference(0.0, 0.0, 0.0, 1.0, "welch")
+            return Difference(0.0, 0.0, 0.0, 1.0, kind)
         return Difference(value, value, value, None, "deterministic")
-    half = _half_width(spread, confidence)
-    p = 2 * stats.t.sf(abs(value) / np.sqrt(spread[0]), spread[1])
-    return Difference(value, value - half, value + half, float(p), "welch")
+    half = half_width(found, confidence)
+    p = 2 * stats.t.sf(abs(value) / np.sqrt(found[0]), found[1])
+    return Difference(value, value - half, value + half, float(p), kind)
 
 
-def _spread(groups: Sequence[Samples], tasks: int) -> tuple[float, float] | None:
-    """The variance of a (difference of) mean(s) over tasks and its degrees of freedom."""
+def spread(groups: Sequence[Samples]) -> tuple[float, float] | None:
+    """Variance and degrees of freedom of a mean over tasks, or of the difference of two.
+
+    Each group holds the samples of one teacher. None if any task has fewer than two runs.
+    """
+    tasks = len(groups[0])
     every = [sample for samples in groups for sample in samples]
     if min(len(sample) for sample in every) < 2:
         return None
@@ -91,8 +105,9 @@ def _spread(groups: Sequence[Samples], tasks: int) -> tuple[float, float] | None
     return total / tasks**2, 1 / shares
 
 
-def _half_width(spread: tuple[float, float], confidence: float) -> float:
-    variance, freedom = spread
+def half_width(found: tuple[float, float], confidence: float) -> float:
+    """Half of the t interval for what ``spread`` found."""
+    variance, freedom = found
     if variance == 0.0:
         return 0.0
     return float(stats.t.ppf((1 + confidence) / 2, freedom) * np.sqrt(variance))
@@ -131,16 +146,39 @@ def iqm_interval(
     ``expanded`` percentiles make up for the bootstrap's too small variance with few runs (see
     ``tail_level``); the plain ones are there for comparison. One run gives no interval.
     """
-    value = float(iqm(np.concatenate(samples)))
+    return bootstrap_interval(samples, pooled_iqm, confidence, resamples, seed, expanded)
+
+
+def pooled_iqm(samples: Samples) -> np.ndarray:
+    """The interquartile mean of all runs, whatever their task; samples (..., n_j) give (...)."""
+    return iqm(np.concatenate(samples, axis=-1))
+
+
+def bootstrap_interval(
+    samples: Samples,
+    statistic: Callable[[Samples], np.ndarray],
+    confidence: float = 0.95,
+    resamples: int = 10000,
+    seed: int = 0,
+    expanded: bool = True,
+) -> Interval:
+    """A statistic of all runs with its stratified bootstrap interval: runs resampled within tasks.
+
+    ``statistic`` maps one array (..., n_j) per task to values (...). One run gives no interval.
+    """
+    value = float(statistic(samples))
     if min(len(sample) for sample in samples) < 2:
         return Interval(value)
-    rng = np.random.default_rng(seed)
-    estimates = []
-    for count in _portions(resamples, sum(len(sample) for sample in samples)):
-        drawn = [s[rng.integers(len(s), size=(count, len(s)))] for s in samples]
-        estimates.append(iqm(np.concatenate(drawn, axis=1)))
+    estimates = [statistic(drawn) for drawn in resampled(samples, resamples, seed)]
     level = tail_level(samples, confidence) if expanded else (1 - confidence) / 2
-    return _percentiles(value, np.concatenate(estimates), level)
+    return percentiles(value, np.concatenate(estimates), level)
+
+
+def resampled(samples: Samples, resamples: int, seed: int) -> Iterator[list[np.ndarray]]:
+    """Portions of a stratified bootstrap: per task an array (portion, n_j), drawn from its runs."""
+    rng = np.random.default_rng(seed)
+    for count in portions(resamples, sum(len(sample) for sample in samples)):
+        yield [s[rng.integers(len(s), size=(count, len(s)))] for s in samples]
 
 
 def tail_level(samples: Samples, confidence: float = 0.95) -> float:
@@ -171,23 +209,24 @@ def probability_of_improvement(
         return Interval(value)
     rng = np.random.default_rng(seed)
     estimates = []
-    for count in _portions(resamples, sum(table.size for table in wins)):
+    for count in portions(resamples, sum(table.size for table in wins)):
         total = np.zeros(count)
         for table in wins:
             rows, columns = (rng.integers(n, size=(count, n)) for n in table.shape)
             total += table[rows[:, :, None], columns[:, None, :]].mean(axis=(1, 2))
         estimates.append(total / len(wins))
-    return _percentiles(value, np.concatenate(estimates), tail_level([*x, *y], confidence))
+    return percentiles(value, np.concatenate(estimates), tail_level([*x, *y], confidence))
 
 
-def _portions(resamples: int, size: int) -> list[int]:
+def portions(resamples: int, size: int) -> list[int]:
     """Split the resamples so that memory stays small; the drawn numbers depend on the split."""
     portion = max(1, min(resamples, _CHUNK // size))
     full, rest = divmod(resamples, portion)
     return [portion] * full + [rest] * (rest > 0)
 
 
-def _percentiles(value: float, estimates: np.ndarray, level: float) -> Interval:
+def percentiles(value: float, estimates: np.ndarray, level: float) -> Interval:
+    """An estimate with the quantiles ``level`` and 1 - ``level`` of its bootstrap estimates."""
     low, high = np.quantile(estimates, [level, 1 - level])
     return Interval(value, float(low), float(high))
 

@@ -9,13 +9,15 @@ from rich.text import Text
 
 from benchmark.board import Board, Comparison, Estimate, Row, p_text, rank_text
 
+WIDTH = 100  # columns that a table may take, however wide the terminal
+
 
 def print_board(console: Console, board: Board) -> None:
     """Print the ranked table, then what it says in plain sentences, then its notes.
 
     Names and notes of strangers are printed as plain text, never as markup.
     """
-    console.print(board_table(board))
+    console.print(board_table(board), width=min(WIDTH, console.width))
     for sentence in board.verdict:
         console.print(Text(sentence))
     for note in board.notes:
@@ -37,15 +39,17 @@ def board_table(board: Board) -> Table:
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
         pad_edge=False,
+        show_edge=False,
     )
     table.add_column("rank", no_wrap=True)
-    table.add_column("teacher", overflow="fold")
+    longest = max(len(row.teacher.name) for row in board.rows)
+    table.add_column("teacher", overflow="fold", min_width=min(15, longest))
     table.add_column("seeds", justify="right", no_wrap=True)
-    for heading in ("area", "final", f"final vs {board.reference}"):
-        table.add_column(Text(heading), no_wrap=len(heading) < 20)
+    for heading in ("area", "final", f"final vs\n{board.reference}"):
+        table.add_column(Text(heading), no_wrap=len(board.reference) < 20)
     table.add_column("p", no_wrap=True)
     if any(row.teacher.privileges for row in board.rows):
-        table.add_column("privileges", overflow="fold")
+        table.add_column("privileges", overflow="fold", min_width=10, max_width=14)
     for row in board.rows:
         table.add_row(*_cells(board, row)[: len(table.columns)])
     return table

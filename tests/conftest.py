@@ -20,6 +20,20 @@ def pytest_addoption(parser):
         default=str(GOLDEN),
         help="folder of recorded reference episodes (*.npz) that tests/test_golden.py replays",
     )
+    parser.addoption(
+        "--slow", action="store_true", help="also run simulations that take minutes (marked slow)"
+    )
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: takes minutes; left out unless --slow is given")
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--slow"):
+        for item in items:
+            if "slow" in item.keywords:
+                item.add_marker(pytest.mark.skip(reason="takes minutes; give --slow"))
 
 
 def golden_files(config):
