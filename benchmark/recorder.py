@@ -87,9 +87,8 @@ class Recorder:
         """The whole curriculum as arrays, one entry per ended task, in the order they ended."""
         names = ("spent", "proposal", "tasks", "score", "success", "length")
         space = self.assembly.teacher.task_space
-        # A short run may end within its first episode.
-        empty = {name: np.empty((0, *space.space.shape) if name == "tasks" else 0) for name in names}
-        parts = self.curriculum or [empty]
+        empty = dict.fromkeys(names, np.empty(0)) | {"tasks": np.empty((0, *space.space.shape))}
+        parts = self.curriculum or [empty]  # a short run may end within its first episode
         joined = {name: np.concatenate([part[name] for part in parts]) for name in names}
         joined["score"] = joined["score"].astype(np.float32)
         joined["success"] = joined["success"].astype(bool)
