@@ -217,7 +217,7 @@ def test_an_impossible_half_gets_few_tasks_while_the_other_is_learned(preset):
 @PRESETS
 def test_noise_attracts_where_nothing_is_left_to_learn(preset):
     share = []
-    for seed in range(3):
+    for seed in range(8):
         returns = halves(30.0, 0.0, np.random.default_rng(seed))
         tasks = teach(CovarGMM(UNIT, seed=seed, preset=preset), returns, 90, count=10)
         share.append(np.mean(tasks[150:, 0] < 0.5))
