@@ -191,26 +191,42 @@ def compare(
 
 @app.command()
 def plot(
-    protocol: ProtocolName,
+    protocol: Annotated[
+        list[str], typer.Argument(help="Protocols (lyceum list protocols) or .toml files.")
+    ],
+    kind: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--kind",
+            "-k",
+            help="curves, intervals, profile, improvement, targets, tasks, costs, radar; of your "
+            "own runs curriculum, snapshots, ridges, animation; or all. Repeatable.",
+        ),
+    ] = None,
     runs: Runs = Path("runs"),
     local: Local = False,
     out: Annotated[
         Path | None, typer.Option(help="The folder for the figures; default: RUNS/plots.")
     ] = None,
     over: Annotated[
-        str, typer.Option(help="The x axis: budget, updates or seconds (of your own runs).")
+        str, typer.Option(help="The curves' x axis: budget, updates or seconds (of your own runs).")
     ] = "budget",
+    score: Annotated[
+        str, typer.Option(help="What is compared: area (under the curve) or final.")
+    ] = "area",
     teacher: Annotated[
         list[str] | None, typer.Option("--teacher", "-t", help="Only this one; repeatable.")
     ] = None,
 ) -> None:
-    """Draw learning curves with intervals and the curriculum over time, as PNG, SVG and CSV.
+    """Draw learning curves and the curriculum, or other figures, as PNG, SVG and CSV.
 
-    Example: lyceum plot digits-noise-v1 --out figures
+    Several protocols are pooled where a figure allows it; a radar needs at least three.
+
+    Example: lyceum plot digits-noise-v1 --kind intervals --out figures
     """
-    from benchmark.commands import draw
+    from benchmark.draw import Sources, draw
 
-    draw(console, protocol, runs, local, out, over, teacher)
+    draw(console, Sources(protocol, runs, local, teacher or [], over, score), out, kind)
 
 
 @app.command()

@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 from benchmark import leaderboard, record, submissions
 from benchmark.arguments import parse_seeds, parse_settings
 from benchmark.assemble import check_options
-from benchmark.errors import LyceumError, print_error, unknown
+from benchmark.errors import LyceumError, print_error
 from benchmark.lease import read_lease
 from benchmark.protocol import Protocol
 from benchmark.provenance import ROOT
@@ -23,7 +22,6 @@ from benchmark.telling import fitting_teacher
 from benchmark.watch import SweepProgress
 
 BOARDS = ROOT / "leaderboards"
-OVER = ("budget", "updates", "seconds")  # what can be the x axis of learning curves
 
 
 def run_and_rank(
@@ -168,65 +166,6 @@ def run_state(folder: Path) -> tuple[str, str]:
         return "failed", record.read_failure(folder).message.splitlines()[0]
     lease = read_lease(folder / "lease.json")
     return ("running" if lease and lease["alive"] else "interrupted"), ""
-
-
-def draw(
-    console: Console,
-    name: str,
-    runs: Path,
-    local: bool,
-    out: Path | None,
-    over: str = "budget",
-    only: list[str] | None = None,
-) -> None:
-    """Draw the learning curves, and the curriculum of the runs that lie here.
-
-    ``only`` names the teachers to draw; all if None.
-
-    Raises:
-        LyceumError: nothing to draw, an unknown x axis or teacher, or no costs for "seconds".
-    """
-    from benchmark import plots
-
-    protocol = Protocol.load(name)
-    if over not in OVER:
-        raise unknown("x axis", over, OVER)
-    # A published entry tells what its runs cost in all, not what at each evaluation.
-    entries = gather(protocol, runs, local or over == "seconds")
-    records = {entry.teacher.name: [run.record for run in entry.runs] for entry in entries}
-    for teacher in only or []:
-        if teacher not in records:
-            raise unknown("teacher", teacher, records)
-    records = {teacher: found for teacher, found in records.items() if teacher in (only or records)}
-    here = run_folders(protocol, runs)
-    here = {teacher: paths for teacher, paths in here.items() if teacher in records}
-    folder = out or runs / "plots"
-    folder.mkdir(parents=True, exist_ok=True)
-    seconds = None
-    if over == "seconds":
-        seconds = {teacher: [_seconds(path) for path in paths] for teacher, paths in here.items()}
-    written = plots.plot_learning_curves(protocol, records, folder, over, seconds)
-    curricula = {label: [_curriculum(path) for path in paths] for label, paths in here.items()}
-    if curricula:
-        written += plots.plot_curriculum(protocol, curricula, folder)
-    for path in written:
-        console.print(f"Written: {path}", highlight=False, soft_wrap=True)
-
-
-def _seconds(folder: Path) -> np.ndarray:
-    """CPU seconds of student, world and teacher at each evaluation (K + 1,)."""
-    _, costs = record.read_run(folder)
-    if costs is None:
-        raise LyceumError(f"{folder} has no costs.json, which tells the seconds of a run")
-    return np.sum([costs.cpu_student, costs.cpu_environment, costs.cpu_teacher], axis=0)
-
-
-def _curriculum(folder: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(folder / "curriculum.npz", allow_pickle=False) as stored:
-            return dict(stored)
-    except (OSError, ValueError) as error:
-        raise LyceumError(f"{folder / 'curriculum.npz'} cannot be read: {error}") from error
 
 
 def publish(console: Console, name: str, add: Path | None, folder: Path | None) -> None:

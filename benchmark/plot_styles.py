@@ -39,6 +39,20 @@ def teacher_style(name: str, reference: str = "uniform") -> tuple[str, Any]:
     return _PALETTE[number % len(_PALETTE)], _DASHES[2 + number // len(_PALETTE) % 2]
 
 
+def apart(names: Iterable[str], reference: str) -> dict[str, tuple[str, Any]]:
+    """The styles of a few teachers, where two of the same colour would not be told apart.
+
+    Everyone keeps the fixed colour unless somebody before has it.
+    """
+    styles: dict[str, tuple[str, Any]] = {}
+    for name in names:
+        color, dash = teacher_style(name, reference)
+        taken = {used for used, _ in styles.values()}
+        free = [color, *(other for other in _PALETTE if other not in taken)]
+        styles[name] = (free[1] if color in taken and len(free) > 1 else color, dash)
+    return styles
+
+
 def styles_of(scores: Mapping[str, np.ndarray], reference: str) -> dict[str, tuple[str, Any]]:
     """Colour and dash of every teacher; in a crowd, of the best by mean score and the reference."""
     if len(scores) <= _CROWD:

@@ -47,7 +47,10 @@ ALLOWED = {
     },
 }
 EXCLUSIVE = {
-    Path("benchmark/plots.py"): {"matplotlib", "seaborn"},
+    **{
+        path.relative_to(ROOT): {"matplotlib", "seaborn"}
+        for path in (ROOT / "benchmark" / "plots").glob("*.py")
+    },
     Path("benchmark/report_plots.py"): {"plotly"},
     Path("students/stable_baselines.py"): {"stable_baselines3"},
 }
@@ -127,7 +130,7 @@ def test_imports_follow_the_plan(path):
         ("environments/x.py", "torch"),
         ("environments/x.py", "sklearn.mixture.GaussianMixture"),
         ("benchmark/metrics.py", "matplotlib.pyplot"),
-        ("benchmark/plots.py", "plotly.graph_objects"),
+        ("benchmark/plots/curves.py", "plotly.graph_objects"),
         ("benchmark/report.py", "plotly.graph_objects"),
         ("benchmark/report_plots.py", "matplotlib.pyplot"),
         ("benchmark/metrics.py", "tests.broken_worlds"),
