@@ -69,22 +69,29 @@ def assemble(
     seed: int,
     listener: Listener,
     workers: int = 1,
+    device: str = "cpu",
 ) -> Assembly:
     """Build world or task, student, teacher, probe, evaluator and loop of one run.
 
     ``workers`` processes step the procedural worlds; results do not depend on their number.
+    ``device`` is where the student learns.
 
     Raises:
         LyceumError: an unknown name or option, a privilege the protocol does not allow, or a
             teacher that does not fit the task space.
     """
     if protocol.task.kind == "supervised":
-        return _supervised(protocol, teacher_name, arguments, seed, listener)
-    return _procedural(protocol, teacher_name, arguments, seed, listener, workers)
+        return _supervised(protocol, teacher_name, arguments, seed, listener, device)
+    return _procedural(protocol, teacher_name, arguments, seed, listener, workers, device)
 
 
 def _supervised(
-    protocol: Protocol, teacher_name: str, arguments: dict[str, Any], seed: int, listener: Listener
+    protocol: Protocol,
+    teacher_name: str,
+    arguments: dict[str, Any],
+    seed: int,
+    listener: Listener,
+    device: str,
 ) -> Assembly:
     stream = streams(protocol, seed)
     options = protocol.task.options
@@ -101,6 +108,7 @@ def _supervised(
         task.input_shape,
         task.num_classes,
         seed=stream["student"],
+        device=device,
     )
     ledger = Ledger(protocol.budget.total)
     if _asks_probe(teacher):
@@ -129,6 +137,7 @@ def _procedural(
     seed: int,
     listener: Listener,
     workers: int,
+    device: str,
 ) -> Assembly:
     stream = streams(protocol, seed)
     world: ProceduralEnv = _build(protocol, "world", protocol.task.name, protocol.task.options)
@@ -151,6 +160,7 @@ def _procedural(
         world.action_space,
         num_envs=budget.parallel,
         seed=stream["student"],
+        device=device,
     )
     worlds, tested, asked = _every_world(protocol, held_out_options, rugged, workers)
     ledger = Ledger(budget.total)

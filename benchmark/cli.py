@@ -99,6 +99,9 @@ def run(
     env_workers: Annotated[
         int, typer.Option(min=1, help="Processes per run that step its procedural worlds.")
     ] = 1,
+    device: Annotated[
+        str, typer.Option(help="Where students learn: cpu, cuda, or auto: cuda if there is one.")
+    ] = "cpu",
     runs: Runs = Path("runs"),
     local: Local = False,
     retry_failed: Annotated[
@@ -135,6 +138,7 @@ def run(
             "runs": str(runs),
             "workers": env_workers,
             "checkpoint_seconds": checkpoint_seconds,
+            "device": device,
         },
         smoke=smoke,
     )

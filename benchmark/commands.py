@@ -11,6 +11,7 @@ from rich.table import Table
 from benchmark import leaderboard, record, submissions
 from benchmark.arguments import parse_seeds, parse_settings
 from benchmark.assemble import check_options
+from benchmark.devices import place
 from benchmark.errors import LyceumError, print_error
 from benchmark.lease import read_lease
 from benchmark.protocol import Protocol
@@ -49,6 +50,7 @@ def run_and_rank(
         loaded = loaded.smoke()
         options = {**options, "smoke": loaded.budget.total}
     check_options(loaded)
+    place(options.get("device", "cpu"))
     arguments = parse_settings(settings)
     for teacher in teachers:
         fitting_teacher(loaded, teacher, arguments)

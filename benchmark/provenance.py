@@ -25,14 +25,18 @@ def suite_sha256() -> str:
 
 
 @cache
-def provenance() -> dict[str, str]:
-    """Versions and machine facts that are the same for every run of this installation."""
+def provenance(device: str = "cpu") -> dict[str, str]:
+    """Versions and machine facts that are the same for every run of this installation.
+
+    ``device`` says where the student learned; records that lack it were made on the CPU.
+    """
     facts = {
         "suite": _version("lyceum"),
         "suite_sha256": suite_sha256(),
         "python": platform.python_version(),
         "platform": f"{platform.system()}-{platform.machine()}",
         "processor": _processor(),
+        "device": device,
     }
     return facts | {name: _version(name) for name in LIBRARIES}
 

@@ -12,7 +12,6 @@ import datetime
 import errno
 import hashlib
 import json
-import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -20,6 +19,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+from benchmark.devices import device_name, one_quiet_thread, place
+
+if __name__ == "__main__":
+    one_quiet_thread()  # the next import loads NumPy and torch, which look only then
 
 import numpy as np
 
@@ -43,7 +47,7 @@ class RunRequest:
 
     ``workers`` processes step procedural worlds and change no result; ``smoke`` > 0 shortens the
     budget to that number and marks the record as not to be ranked. ``name`` is what the teacher is
-    called in place of its class and hyperparameters.
+    called in place of its class and hyperparameters; ``device`` is "cpu", "cuda" or "auto".
     """
 
     protocol: str
@@ -56,6 +60,7 @@ class RunRequest:
     smoke: int = 0
     report: bool = False
     name: str = ""
+    device: str = "cpu"
 
     @cached_property
     def loaded(self) -> Protocol:
@@ -95,6 +100,7 @@ class RunRequest:
             "teacher_arguments": json.loads(json.dumps(self.arguments)),
             "suite_version": suite_sha256(),
             "seed": self.seed,
+            "device": place(self.device),
         }
 
 
@@ -128,7 +134,13 @@ def _train(request: RunRequest, folder: Path, attempt: int, say: Callable[[Any],
     reporter = say if request.report else None
     recorder = Recorder(folder, request.identity, request.checkpoint_seconds, reporter)
     assembly = assemble(
-        request.loaded, request.teacher, request.arguments, request.seed, recorder, request.workers
+        request.loaded,
+        request.teacher,
+        request.arguments,
+        request.seed,
+        recorder,
+        request.workers,
+        request.device,
     )
     try:
         recorder.attach(assembly)
@@ -196,7 +208,7 @@ def _record_content(
         "evaluation": evaluation,
         "spent": {name: [row["spent"][name] for row in rows] for name in rows[0]["spent"]},
         "curriculum_sha256": curriculum_sha256,
-        "provenance": provenance(),
+        "provenance": provenance(device_name(assembly.student)),
     }
     return {**content, "result_sha256": record.result_sha256(content)}
 
@@ -270,5 +282,4 @@ def as_json(request: RunRequest) -> str:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     sys.exit(main(sys.argv[1:]))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import multiprocessing
-import os
 import shutil
 import sys
 import threading
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from benchmark import record
+from benchmark.devices import one_quiet_thread
 from benchmark.errors import LyceumError
 from benchmark.lease import read_lease
 from benchmark.run import RunRequest, run_here
@@ -21,7 +21,6 @@ from benchmark.run import RunRequest, run_here
 RETRIES = 2
 SILENCE_SECONDS = 600.0
 PRELOAD = ["benchmark.preload"]
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -99,6 +98,7 @@ def _require_same(request: RunRequest, found: Any) -> None:
         "protocol": (found.protocol.fingerprint, identity["protocol_fingerprint"]),
         "teacher source": (found.teacher.source_sha256, identity["teacher_source"]),
         "teacher arguments": (found.teacher.arguments, identity["teacher_arguments"]),
+        "device": (found.provenance.get("device", "cpu").split(":")[0], identity["device"]),
     }
     for what, (there, asked) in pairs.items():
         if there != asked:
@@ -133,8 +133,7 @@ class _Children:
         self.stopped = False
         self._lock = threading.Lock()
         self._running: set[Any] = set()
-        for variable in THREAD_VARIABLES:  # read once, when the server imports the libraries
-            os.environ[variable] = "1"
+        one_quiet_thread()  # before the server imports the libraries
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(PRELOAD)
 

@@ -142,10 +142,13 @@ class Verifier:
             yield "evaluation: does not start as the untrained student of this seed does"
 
     def _facts(self, run: SubmittedRun) -> Iterator[str]:
-        """A record says which versions and which processor made it."""
-        missing = sorted(set(provenance()) - set(run.record.provenance))
+        """A record says which versions and which processor made it, and it was made on the CPU."""
+        missing = sorted(set(provenance()) - {"device"} - set(run.record.provenance))
         if missing:
             yield f"provenance: lacks {', '.join(missing)}"
+        device = run.record.provenance.get("device", "cpu")  # older records lack it
+        if device != "cpu":
+            yield f"provenance.device: is {device}; published results are made on the CPU"
 
     def _markup(self, entry: Submission) -> Iterator[str]:
         """Text that a page could take for markup; it is escaped where it is shown all the same."""

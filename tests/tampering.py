@@ -162,6 +162,10 @@ TAMPERED = {
         lambda c: first(c)["provenance"].update(processor="<img>"),
         "provenance.processor: holds markup",
     ),
+    "made on a GPU": (
+        lambda c: first(c)["provenance"].update(device="cuda: NVIDIA H200"),
+        "provenance.device: is cuda: NVIDIA H200; published results are made on the CPU",
+    ),
     "no provenance": (lambda c: first(c).update(provenance={}), "provenance: lacks box2d"),
     "negative costs": (lambda c: c["runs"][0]["costs"].update(wall=-1.0), "costs.wall"),
 }
