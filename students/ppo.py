@@ -25,6 +25,7 @@ import torch
 from gymnasium import spaces
 
 from students.base import Student, Transitions
+from students.capture import accelerated, adam, set_rate
 from students.moments import RunningMoments
 from students.networks import ActorCritic, flatten, resolve_device
 from students.objectives import clipped_policy_loss, generalized_advantages, value_loss
@@ -55,7 +56,7 @@ class PPO(Student):
             clipped to it when sent.
         num_envs: number of worlds, >= 1.
         seed: of initial weights, exploration and minibatches.
-        device: "cpu", "cuda" or "auto".
+        device: where it learns, "cpu", "cuda" or "auto"; it acts on the CPU.
         preset: "fast" or "parity"; decides every argument that is None.
         hidden: widths of the hidden layers.
         activation: "tanh" or "relu".
@@ -140,7 +141,9 @@ class PPO(Student):
         inputs, outputs = self.size
         self.network = ActorCritic(*self.size, *self.shape, self.generator).to(self.device)
         self.parameters = flatten(self.network)
-        self.optimizer = torch.optim.Adam([self.parameters], self.learning_rate, eps=1e-5)
+        self.optimizer = adam(self.parameters, self.learning_rate, eps=1e-5)
+        self.accelerated = accelerated(self.network, self.parameters, self._descend)
+        self.actor = self.accelerated.actor if self.accelerated else self.network
         self.updates = 0
         self.steps = 0  # environment steps over all worlds
         self.observation_moments, self.return_moments = RunningMoments(inputs), RunningMoments(1)
@@ -162,11 +165,11 @@ class PPO(Student):
     def act(self, observations: np.ndarray, explore: bool = True) -> np.ndarray:
         """Return actions (n, outputs) inside the action space: samples, or means to exploit."""
         with torch.inference_mode():
-            action = self.network.mean(self._normalize(observations))
+            action = self.actor.mean(self._normalize(observations))
             if explore:
-                noise = torch.randn(action.shape, generator=self.generator).to(self.device)
-                action = torch.addcmul(action, noise, self.network.log_std.exp())
-            raw = action.cpu().numpy()
+                noise = torch.randn(action.shape, generator=self.generator)
+                action = torch.addcmul(action, noise, self.actor.log_std.exp())
+            raw = action.numpy()
         if not np.isfinite(raw).all():
             raise ValueError("PPO chose actions that are not finite; the student has diverged")
         if explore:
@@ -200,7 +203,7 @@ class PPO(Student):
     def value(self, observations: np.ndarray) -> np.ndarray:
         """Return the expected discounted return (n,) in raw units, of raw observations."""
         with torch.inference_mode():
-            values = self.network.value(self._normalize(observations)).cpu().numpy()
+            values = self.actor.value(self._normalize(observations)).numpy()
         return values.astype(np.float64) * self._reward_scale()
 
     def _inside(self, actions: np.ndarray) -> np.ndarray:
@@ -217,13 +220,17 @@ class PPO(Student):
         batch = self._prepare(seen)
         if self.anneal_learning_rate:
             left = max(0.0, 1 - (self.steps - len(seen)) / self.anneal_learning_rate)
-            self.optimizer.param_groups[0]["lr"] = self.learning_rate * left
+            set_rate(self.optimizer, self.learning_rate * left)
+        descend = self.accelerated.descend if self.accelerated else self._descend
         parts = max(1, round(len(seen) / self.minibatch))
         for _ in range(self.epochs):
             order = torch.randperm(len(seen), generator=self.generator).to(self.device)
             shuffled = [column.index_select(0, order).tensor_split(parts) for column in batch]
             for columns in zip(*shuffled, strict=True):
-                self._descend(*columns)
+                descend(*columns)
+                self.updates += 1
+        if self.accelerated:
+            self.accelerated.follow()
         if self.normalize_observations:
             self.observation_moments.update(seen)
             self._freeze_normalizer()
@@ -234,7 +241,7 @@ class PPO(Student):
         ended = rollout["terminated"] | rollout["truncated"]
         rewards = self._scale_rewards(rollout["rewards"], ended)
         with torch.no_grad():
-            observations = self._normalize(seen)
+            observations = self._normalize(seen).to(self.device)
             actions = torch.from_numpy(rollout["actions"].reshape(len(seen), -1)).to(self.device)
             mean, old_values = self.network(observations)
             old_log_prob = self.network.log_prob(mean, actions)
@@ -243,7 +250,7 @@ class PPO(Student):
             next_values = np.concatenate([values[1:], values[-1:]])
             cut = rollout["truncated"].copy()
             cut[-1] = True
-            last = self._normalize(rollout["next_observations"][cut])
+            last = self._normalize(rollout["next_observations"][cut]).to(self.device)
             next_values[cut] = self.network.value(last).cpu().numpy()
         advantages = generalized_advantages(
             rewards, values, next_values, rollout["terminated"], ended,
@@ -280,7 +287,6 @@ class PPO(Student):
         norm = torch.linalg.vector_norm(gradient) + EPSILON
         gradient *= torch.clamp(self.max_gradient_norm / norm, max=1.0)
         self.optimizer.step()
-        self.updates += 1
 
     def _normalize(self, observations: np.ndarray) -> torch.Tensor:
         """Raw observations (n, inputs) as the network sees them."""
@@ -292,7 +298,7 @@ class PPO(Student):
         if self.normalize_observations:
             observations = (observations - self.shift) * self.scale
             observations = observations.clip(-self.observation_clip, self.observation_clip)
-        return torch.from_numpy(observations).to(self.device)
+        return torch.from_numpy(observations)
 
     def _freeze_normalizer(self) -> None:
         moments = self.observation_moments
@@ -352,9 +358,11 @@ class PPO(Student):
         self.generator.set_state(torch.from_numpy(np.array(state["generator"])))
         self.parameters.copy_(parameters)
         self.optimizer.state[self.parameters] = {
-            name: torch.from_numpy(np.array(array)).to("cpu" if name == "step" else self.device)
+            name: torch.from_numpy(np.array(array)).to(self.device)
             for name, array in state["adam"].items()
         }
+        if self.accelerated:
+            self.accelerated.renew()
         for name in ("observation_moments", "return_moments"):
             getattr(self, name).load_state_dict(state[name])
         self._freeze_normalizer()

@@ -39,6 +39,7 @@ import torch
 from gymnasium import spaces
 
 from students.base import Student, Transitions
+from students.capture import accelerated, adam
 from students.networks import SoftNetworks, flatten, resolve_device, twin_q
 from students.objectives import soft_value, temperature_loss
 from students.replay import ReplayMemory
@@ -74,7 +75,7 @@ class SAC(Student):
         action_space: a bounded ``Box`` of shape (outputs,).
         num_envs: number of worlds, >= 1.
         seed: of initial weights, exploration and sampling.
-        device: "cpu", "cuda" or "auto"; the memory stays on the CPU.
+        device: where it learns, "cpu", "cuda" or "auto"; memory and acting stay on the CPU.
         preset: "fast" or "parity"; decides every argument that is None.
         form: "current": the Q networks' targets come from a slow copy of themselves; "value": from
             a slow copy of a separate value network.
@@ -157,12 +158,14 @@ class SAC(Student):
         with_value = self.form == "value"
         self.networks = SoftNetworks(*sizes, with_value, start, self.generator).to(self.device)
         self.parameters = flatten(self.networks)
-        self.optimizer = torch.optim.Adam([self.parameters], self.learning_rate, fused=True)
+        self.optimizer = adam(self.parameters, self.learning_rate, fused=True)
         followed = self.networks.state_value if with_value else self.networks.critics
         self.target = copy.deepcopy(followed).requires_grad_(False)
         self.target_parameters = flatten(self.target)
         self.followed = [parameter.detach() for parameter in followed.parameters()]
         self.followers = list(self.target.parameters())
+        self.accelerated = accelerated(self.networks, self.parameters, self._descend)
+        self.actor = (self.accelerated.actor if self.accelerated else self.networks).policy
         self.noise: torch.Tensor | None = None  # (num_envs, outputs) of the latest exploration
 
     def forget(self) -> None:
@@ -182,9 +185,9 @@ class SAC(Student):
         if explore and self.steps < self.random_steps:
             return self._scaled(2 * torch.rand(shape, generator=self.generator) - 1)
         with torch.inference_mode():
-            raw, log_std = self.networks.policy.gaussian(observations)
+            raw, log_std = self.actor.gaussian(observations)
             if explore:
-                raw = torch.addcmul(raw, self._explore(shape).to(self.device), log_std.exp())
+                raw = torch.addcmul(raw, self._explore(shape), log_std.exp())
             return self._scaled(torch.tanh(raw))
 
     def _explore(self, shape: tuple[int, int]) -> torch.Tensor:
@@ -224,7 +227,8 @@ class SAC(Student):
         min Q - temperature x log-density over actions of the policy, drawn with the same noise at
         every call, so that the answer depends on the observation and the student alone.
         """
-        observations, policy = self._tensor(observations), self.networks.policy
+        observations = self._tensor(observations).to(self.device)
+        policy = self.networks.policy
         with torch.inference_mode():
             if self.form == "value":
                 values = self.networks.state_value(observations)[0, :, 0]
@@ -245,11 +249,11 @@ class SAC(Student):
             raise ValueError(
                 "observations must be finite, but hold NaN or infinity: check the world"
             )
-        return torch.from_numpy(observations).to(self.device)
+        return torch.from_numpy(observations)
 
     def _scaled(self, actions: torch.Tensor) -> np.ndarray:
         """Stretch actions (n, outputs) from (-1, 1) to their space, in its own dtype."""
-        space, actions = self.action_space, actions.cpu().numpy()
+        space, actions = self.action_space, actions.numpy()
         if not np.isfinite(actions).all():
             raise ValueError("SAC chose actions that are not finite; the student has diverged")
         stretched = (self.middle + self.reach * actions).astype(space.dtype)
@@ -257,6 +261,7 @@ class SAC(Student):
 
     def _learn(self, count: int) -> None:
         """Take ``count`` optimiser steps, on batches that are drawn many at a time."""
+        descend = self.accelerated.descend if self.accelerated else self._descend
         while count > 0:
             size = min(count, max(1, GATHER // self.batch))
             columns = self.memory.sample(size, self.batch, self.generator)
@@ -264,8 +269,11 @@ class SAC(Student):
             noise = torch.randn(shape, generator=self.generator)
             columns = [column.to(self.device) for column in (*columns, *noise)]
             for step in range(size):
-                self._descend(*(column[step] for column in columns))
+                descend(*(column[step] for column in columns))
+            self.updates += size
             count -= size
+        if self.accelerated:
+            self.accelerated.follow()
 
     def _descend(self, *batch: torch.Tensor) -> None:
         """Take one optimiser step on one batch, then let the slow copy follow."""
@@ -274,7 +282,6 @@ class SAC(Student):
         self.optimizer.step()
         # Polyak averaging: copy <- polyak x copy + (1 - polyak) x network.
         torch._foreach_lerp_(self.followers, self.followed, 1 - self.polyak)
-        self.updates += 1
 
     def _loss(
         self,
@@ -367,6 +374,8 @@ class SAC(Student):
             name: torch.from_numpy(np.array(array)).to(self.device)
             for name, array in state["adam"].items()
         }
+        if self.accelerated:
+            self.accelerated.renew()
 
 
 def _check_ranges(student: SAC) -> None:
