@@ -29,6 +29,12 @@ app = typer.Typer(
 Smoke = Annotated[
     bool, typer.Option("--smoke", help="Only see that it works: one short run, never ranked.")
 ]
+EnvWorkers = Annotated[
+    int, typer.Option(min=1, help="Processes per run that step its procedural worlds.")
+]
+Device = Annotated[
+    str, typer.Option(help="Where students learn: cpu, cuda, or auto: cuda if there is one.")
+]
 
 
 @app.command()
@@ -96,12 +102,8 @@ def run(
         typer.Option("--set", help="A hyperparameter of the teacher, name=value; repeatable."),
     ] = [],  # noqa: B006 - typer copies it
     workers: Annotated[int, typer.Option(min=1, help="Runs side by side.")] = 2,
-    env_workers: Annotated[
-        int, typer.Option(min=1, help="Processes per run that step its procedural worlds.")
-    ] = 1,
-    device: Annotated[
-        str, typer.Option(help="Where students learn: cpu, cuda, or auto: cuda if there is one.")
-    ] = "cpu",
+    env_workers: EnvWorkers = 1,
+    device: Device = "cpu",
     runs: Runs = Path("runs"),
     local: Local = False,
     retry_failed: Annotated[
