@@ -16,11 +16,13 @@ TASKS = {
     "digits": "environments.supervised.digits:Digits",
     "gaussian_groups": "environments.supervised.gaussian_groups:GaussianGroups",
     "grammar": "environments.supervised.grammar:Grammar",
+    "midtrain": "environments.supervised.midtrain:Midtrain",
     "modular_sum": "environments.supervised.modular_sum:ModularSum",
     "multi_domain": "environments.supervised.multi_domain:MultiDomain",
     "n_parity": "environments.supervised.n_parity:NParity",
     "shapes": "environments.supervised.shapes:Shapes",
     "sparse_parity": "environments.supervised.sparse_parity:SparseParity",
+    "topics_quality": "environments.supervised.topics_quality:TopicsQuality",
 }
 
 # Version 0 keeps the quirks of the published worlds, version 1 mends them. Gymnasium's own wrapper

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from students.architectures import ARCHITECTURES, build
 from students.base import SupervisedStudent, Weigh
+from students.rates import Rates
 
 # Finite-difference step along the unit gradient; in float64 the error is far below 0.1 %.
 PROBE_STEP = 1e-3
@@ -45,6 +46,10 @@ class Classifier(SupervisedStudent):
             last input channel holds the number of the one that answers and is hidden from the rest.
         attention_heads: of each transformer block; divides its width.
         clip: the largest norm of a gradient, > 0; a longer one is shortened. 0 never does.
+        schedule: how the learning rate goes on: "constant", "wsd", "linear" or "cosine", see
+            students/rates.py.
+        schedule_updates: the updates of a run, which all schedules but the constant one need.
+        decay_share: the share of them over which "wsd" falls, in (0, 1].
 
     Raises:
         ValueError: an argument is out of range.
@@ -65,6 +70,9 @@ class Classifier(SupervisedStudent):
         heads: int = 1,
         attention_heads: int = 4,
         clip: float = 0.0,
+        schedule: str = "constant",
+        schedule_updates: int = 0,
+        decay_share: float = 0.1,
     ):
         _check(num_classes, hidden, learning_rate, betas, epsilon)
         if architecture not in ARCHITECTURES or heads < 1 or not clip >= 0:
@@ -77,6 +85,7 @@ class Classifier(SupervisedStudent):
         self.device = _device(device)
         self.updates = 0
         self.clip = clip
+        self.rates = Rates(learning_rate, schedule, schedule_updates, decay_share)
         if architecture == "mlp":
             self._network: Any = Perceptron(self.input_shape, num_classes, hidden, heads)
         else:
@@ -187,6 +196,7 @@ class Classifier(SupervisedStudent):
         objective.backward()
         if self.clip and (length := float(self.parameters.grad.norm())) > self.clip:
             self.parameters.grad.mul_(self.clip / length)
+        self.optimizer.param_groups[0]["lr"] = self.rates(self.updates)
         self.optimizer.step()
         self.updates += 1
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from students.rates import Rates
 from students.supervised import Classifier
 
 
@@ -228,3 +229,35 @@ def test_misfits_are_explained():
 def test_options_out_of_range(options):
     with pytest.raises(ValueError, match=next(iter(options))):
         student(**options)
+
+
+def test_learning_rates_by_hand():
+    wsd = Rates(0.1, "wsd", 100, 0.2)
+    assert [wsd(k) for k in (0, 80, 90, 95, 100, 200)] == pytest.approx(
+        [0.1, 0.1, 0.05, 0.025, 0, 0]
+    )
+    assert [Rates(1, "linear", 4, 0.1)(k) for k in range(6)] == [1, 0.75, 0.5, 0.25, 0, 0]
+    cosine = [Rates(2, "cosine", 4, 0.1)(k) for k in range(5)]
+    assert cosine == pytest.approx([2, 1 + 0.5**0.5, 1, 1 - 0.5**0.5, 0])
+    for options in (("step", 9, 0.1), ("wsd", 0, 0.1), ("wsd", 9, 0.0)):
+        with pytest.raises(ValueError, match="schedule"):
+            Rates(0.1, *options)
+
+
+def test_the_schedule_moves_the_step_and_survives_a_restart():
+    inputs, targets = data()
+    options = {"schedule": "linear", "schedule_updates": 4}
+    ours, plain = student(**options), student()
+    for _ in range(2):
+        ours.train(inputs, targets)
+    again = student(**options)
+    again.load_state_dict(ours.state_dict())
+    for _ in range(2):
+        ours.train(inputs, targets)
+        again.train(inputs, targets)
+    assert same(ours, again)
+    before = ours.state_dict()["parameters"]
+    ours.train(inputs, targets)  # past the end of the schedule: the rate is 0
+    assert np.array_equal(ours.state_dict()["parameters"], before)
+    plain.train(inputs, targets)
+    assert not same(ours, plain)

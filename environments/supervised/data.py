@@ -43,9 +43,9 @@ def long_tail(
 
 
 def symmetric_noise(
-    classes: np.ndarray, rate: float, num_classes: int, rng: np.random.Generator
+    classes: np.ndarray, rate: float | np.ndarray, num_classes: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Replace each label (n,) with chance ``rate`` by another class, all equally likely."""
+    """Replace each label (n,) with chance ``rate``, one number or (n,), by any other class."""
     wrong = rng.random(len(classes)) < rate
     shift = rng.integers(1, num_classes, size=len(classes))
     return np.where(wrong, (classes + shift) % num_classes, classes)
