@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from benchmark.cli_boards import Local, ProtocolName, Runs, boards, console, submit
+from benchmark.cli_sweep import sweep
 from benchmark.errors import LyceumError, print_error
 
 app = typer.Typer(
@@ -147,6 +148,7 @@ def run(
     raise typer.Exit(code)
 
 
+app.command()(sweep)
 app.command()(submit)
 
 

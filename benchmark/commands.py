@@ -9,20 +9,15 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmark import leaderboard, record, submissions
-from benchmark.arguments import parse_seeds, parse_settings
-from benchmark.assemble import check_options
-from benchmark.devices import place
 from benchmark.errors import LyceumError, print_error
 from benchmark.lease import read_lease
+from benchmark.plan import make_requests
 from benchmark.protocol import Protocol
-from benchmark.provenance import ROOT
+from benchmark.provenance import BOARDS
 from benchmark.run import RunRequest
 from benchmark.sweep import RunResult, sweep
 from benchmark.table import print_board
-from benchmark.telling import fitting_teacher
 from benchmark.watch import SweepProgress
-
-BOARDS = ROOT / "leaderboards"
 
 
 def run_and_rank(
@@ -45,22 +40,8 @@ def run_and_rank(
     2 if a teacher failed, or 1 if the machine did. Everything that can be refused is refused before
     the first run starts.
     """
-    loaded = Protocol.load(protocol)
-    if smoke and loaded.status != "smoke":
-        loaded = loaded.smoke()
-        options = {**options, "smoke": loaded.budget.total}
-    check_options(loaded)
-    place(options.get("device", "cpu"))
-    arguments = parse_settings(settings)
-    for teacher in teachers:
-        fitting_teacher(loaded, teacher, arguments)
-    requests = [
-        RunRequest(protocol=protocol, teacher=teacher, seed=seed, arguments=arguments, **options)
-        for teacher in dict.fromkeys(teachers)
-        for seed in parse_seeds(seeds, loaded)
-    ]
-    for request in requests:
-        record.require_teacher(request.label, arguments)
+    requests = make_requests([protocol], teachers, seeds, settings, smoke, **options)
+    loaded = requests[0].loaded
     with SweepProgress(console, requests) as progress:
         results = sweep(requests, workers, progress.watch, retry_failed, fresh)
     summarise(console, results)
@@ -71,21 +52,29 @@ def run_and_rank(
         console.print(f"{text} Smoke runs are never ranked.", highlight=False)
     elif done:
         print_comparison(console, protocol, runs, local)
-    if any(result.status in ("crashed", "stopped") for result in results):
-        return 1
-    return 2 if any(result.status == "failed" for result in results) else 0
+    return exit_code(results)
 
 
 def summarise(console: Console, results: list[RunResult]) -> None:
-    """Print how many runs ended how, and every reason once."""
+    """Print how many runs ended how, and every cause once with the runs it ended."""
     counts: dict[str, int] = {}
+    causes: dict[str, list[RunRequest]] = {}
     for result in results:
         counts[result.status] = counts.get(result.status, 0) + 1
+        if result.message and result.status != "kept":
+            causes.setdefault(result.message, []).append(result.request)
     text = ", ".join(f"{count} {status}" for status, count in counts.items())
     console.print(f"Runs: {text}.", highlight=False)
-    faults = [result for result in results if result.message and result.status != "kept"]
-    for message in dict.fromkeys(result.message for result in faults):
-        print_error(message)
+    for message, requests in causes.items():
+        more = f" (and {len(requests) - 1} more runs)" if len(requests) > 1 else ""
+        print_error(message + more)
+
+
+def exit_code(results: list[RunResult]) -> int:
+    """0; 2 if a teacher failed; 1 if the machine did."""
+    if any(result.status in ("crashed", "stopped") for result in results):
+        return 1
+    return 2 if any(result.status == "failed" for result in results) else 0
 
 
 def run_folders(protocol: Protocol, runs: Path) -> dict[str, list[Path]]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmark.conduct import Watch
 from benchmark.errors import TeacherError
 from benchmark.ledger import Ledger
 from teachers.base import Outcomes, Proposal, Teacher
@@ -29,6 +30,7 @@ class GuardedTeacher:
         self.seconds = seconds
         self.name = type(teacher).__name__
         self.weighs = callable(getattr(teacher, "weigh", None))
+        self.watch = Watch()
 
     def propose(self, count: int) -> tuple[np.ndarray, Proposal]:
         """Return the numbers (count,) of the proposed tasks and the validated proposal."""
@@ -65,9 +67,14 @@ class GuardedTeacher:
 
     def _call(self, method: str, action: Callable[[], Any]) -> Any:
         """Run ``action`` under the time limit and bill it; turn any exception into a sentence."""
+        self.watch.before(self.ledger.teacher)
         try:
             with self.ledger.charge("teacher"), time_limit(self.seconds):
-                return action()
+                result = action()
+            fault = self.watch.after(self.ledger.teacher)
+            if fault:
+                raise TeacherError(f"{self.name}.{method}() {fault}")
+            return result
         except TeacherError:
             raise
         except OutOfTime as error:

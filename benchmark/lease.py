@@ -17,6 +17,10 @@ STALE_AFTER = 120.0
 REFRESH_EVERY = 30.0
 
 
+class Busy(LyceumError):
+    """Another living process trains this run."""
+
+
 class Lease:
     """Holds ``lease.json`` while a run is under way; its modification time is its heartbeat.
 
@@ -25,7 +29,7 @@ class Lease:
     that a run which kills its process cannot loop for ever.
 
     Raises:
-        LyceumError: on entering, if another living process holds the folder.
+        Busy: on entering, if another living process holds the folder.
     """
 
     def __init__(self, folder: Path):
@@ -38,7 +42,7 @@ class Lease:
         previous = read_lease(self.path)
         if previous is not None:
             if previous["alive"] and previous["pid"] != os.getpid():
-                raise LyceumError(
+                raise Busy(
                     f"{self.path.parent} is being trained by process {previous['pid']}; wait for "
                     "it, or stop it first"
                 )

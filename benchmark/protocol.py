@@ -170,6 +170,8 @@ class Protocol:
         try:
             content = members().get(name) or tomllib.loads(path.read_text("utf-8"))
             protocol = TypeAdapter(Protocol).validate_json(json.dumps(content))
+        except UnicodeDecodeError as error:
+            raise LyceumError(f"{path} is no TOML file: it is not written in UTF-8") from error
         except tomllib.TOMLDecodeError as error:
             raise LyceumError(f"protocol file {path.name} is not valid TOML: {error}") from error
         except ValidationError as error:

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+BOARDS = ROOT / "leaderboards"  # the published ones
 PACKAGES = ("benchmark", "environments", "students", "teachers")
 LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "gymnasium", "box2d")
 

@@ -31,7 +31,8 @@ class Recorder:
     """Turns what a loop tells into ``curve.jsonl``, checkpoints, progress lines and a curriculum.
 
     ``identity`` says which run this is; a checkpoint of any other is refused. ``say`` hears a
-    progress event twice a second: the budget spent, the total and the latest score.
+    progress event twice a second: the budget spent, the total and the latest score. ``note`` takes
+    evaluations, checkpoints and where an attempt continued for the log.
     """
 
     def __init__(
@@ -40,9 +41,10 @@ class Recorder:
         identity: dict[str, Any],
         checkpoint_seconds: float,
         say: Callable[[dict[str, Any]], None] | None = None,
+        note: Callable[..., None] = lambda event, **facts: None,
     ):
         self.folder, self.identity = folder, identity
-        self.checkpoint_seconds, self.say = checkpoint_seconds, say
+        self.checkpoint_seconds, self.say, self.note = checkpoint_seconds, say, note
         self.assembly: Assembly | None = None
         self.rows: list[dict[str, Any]] = []
         self.curriculum: list[dict[str, np.ndarray]] = []
@@ -59,6 +61,7 @@ class Recorder:
         for state in checkpoint.states(folder):
             with contextlib.suppress(DamagedRows):  # then the older state may do
                 self._restore(state)
+                self.note("continued", spent=assembly.ledger.spent, generation=self.generation)
                 break
         self._rewrite_curve()
 
@@ -124,6 +127,10 @@ class Recorder:
                 os.fsync(file.fileno())
                 self.synced = time.monotonic()
         self.last_score = float(pooled_score(evaluation, assembly.protocol))
+        self.note(
+            "evaluation", spent=ledger.spent, total=ledger.total, score=self.last_score,
+            wall=row["wall"], **{f"cpu_{role}": value for role, value in ledger.cpu.items()},
+        )  # fmt: skip
         self._say()
 
     def _wall(self) -> float:
@@ -158,6 +165,7 @@ class Recorder:
         }
         checkpoint.save(self.folder / "checkpoint", self.generation, state)
         self.saved = time.monotonic()
+        self.note("checkpoint", spent=assembly.ledger.spent, generation=self.generation)
 
     def _restore(self, state: dict[str, Any]) -> None:
         checkpoint.require_same(self.identity, state["identity"], self.folder)

@@ -1,8 +1,9 @@
 """One run = protocol x teacher x seed: an idempotent unit of work with one folder.
 
 ``python -m benchmark.run REQUEST`` executes one run, given as JSON, in this process. The exit code
-is 0 when it finished, 2 for a user's mistake (one sentence on standard error), anything else for a
-fault of the machine, after which the same command continues from the newest checkpoint.
+is 0 when it finished, 2 for a user's mistake (one sentence on standard error), 3 if another process
+trains the same run, anything else for a fault of the machine, after which the same command goes on
+from the newest checkpoint.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,10 @@ import numpy as np
 
 from benchmark import record
 from benchmark.assemble import Assembly, assemble
+from benchmark.chronicle import Chronicle
+from benchmark.conduct import Forks
 from benchmark.errors import LyceumError, TeacherError
-from benchmark.lease import Lease
+from benchmark.lease import Busy, Lease, host_hash
 from benchmark.protocol import Protocol
 from benchmark.provenance import provenance, suite_sha256
 from benchmark.recorder import Recorder, curriculum_bytes
@@ -39,6 +42,7 @@ from benchmark.strict_json import write_bytes_atomically
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 LONGEST_LABEL = 80  # as records allow
+BUSY = 3  # exit code: another process trains this run
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,8 @@ class RunRequest:
 
     ``workers`` processes step procedural worlds and change no result; ``smoke`` > 0 shortens the
     budget to that number and marks the record as not to be ranked. ``name`` is what the teacher is
-    called in place of its class and hyperparameters; ``device`` is "cpu", "cuda" or "auto".
+    called in place of its class and hyperparameters; ``device`` is "cpu", "cuda" or "auto";
+    ``listeners`` names who hears the run's log.
     """
 
     protocol: str
@@ -61,12 +66,12 @@ class RunRequest:
     report: bool = False
     name: str = ""
     device: str = "cpu"
+    listeners: tuple[str, ...] = ()
 
     @cached_property
     def loaded(self) -> Protocol:
         """The protocol, shortened if this is a smoke run."""
-        protocol = Protocol.load(self.protocol)
-        return protocol.smoke(self.smoke) if self.smoke else protocol
+        return _loaded(self.protocol, self.smoke, _changed(self.protocol))
 
     @property
     def label(self) -> str:
@@ -104,6 +109,20 @@ class RunRequest:
         }
 
 
+@cache
+def _loaded(protocol: str, smoke: int, changed: int) -> Protocol:
+    """A protocol, read once for all the runs of a sweep; ``changed`` tells when its file was."""
+    loaded = Protocol.load(protocol)
+    return loaded.smoke(smoke) if smoke else loaded
+
+
+def _changed(protocol: str) -> int:
+    try:
+        return os.stat(protocol).st_mtime_ns if protocol.endswith(".toml") else 0
+    except OSError:
+        return 0
+
+
 def execute(request: RunRequest, say: Callable[[Any], None] = lambda event: None) -> Path:
     """Train one run to its end, continuing from its newest checkpoint; return its folder.
 
@@ -114,6 +133,7 @@ def execute(request: RunRequest, say: Callable[[Any], None] = lambda event: None
             leaves ``failure.json``; nothing that was finished before is touched.
     """
     folder = request.folder
+    Forks.adopt()
     try:
         with Lease(folder) as lease:
             if (folder / "record.json").exists():
@@ -132,7 +152,9 @@ def execute(request: RunRequest, say: Callable[[Any], None] = lambda event: None
 def _train(request: RunRequest, folder: Path, attempt: int, say: Callable[[Any], None]) -> None:
     started = _now()
     reporter = say if request.report else None
-    recorder = Recorder(folder, request.identity, request.checkpoint_seconds, reporter)
+    log = Chronicle(folder, request.listeners, request.label)
+    log.note("attempt", number=attempt, process=os.getpid(), machine=host_hash())
+    recorder = Recorder(folder, request.identity, request.checkpoint_seconds, reporter, log.note)
     assembly = assemble(
         request.loaded,
         request.teacher,
@@ -146,23 +168,34 @@ def _train(request: RunRequest, folder: Path, attempt: int, say: Callable[[Any],
         recorder.attach(assembly)
         assembly.loop.run()
         recorder.finish()
+        log.note("finished", spent=assembly.ledger.spent)
     except (TeacherError, ValueError) as error:  # worlds and students refuse bad numbers
-        failure = record.Failure(
-            protocol=request.loaded.name,
-            teacher=request.label,
-            seed=request.seed,
-            kind="teacher" if isinstance(error, TeacherError) else "training",
-            message=str(error)[:2000],
-            spent=assembly.ledger.spent,
-            attempts=attempt,
-        )
-        record.write_json_atomically(
-            folder / "failure.json", failure.model_dump(mode="json", by_alias=True)
-        )
+        kind = "teacher" if isinstance(error, TeacherError) else "training"
+        fail(request, kind, str(error), assembly.ledger.spent, attempt)
+        log.note("failed", kind=kind, message=str(error)[:2000], spent=assembly.ledger.spent)
         raise TeacherError(f"{request.label}, seed {request.seed}: {error}") from error
     finally:
         assembly.close()
+        log.close()
     _conclude(request, folder, assembly, recorder, {"start": started, "attempt": attempt})
+
+
+def fail(
+    request: RunRequest, kind: str, message: str, spent: float = 0.0, attempts: int = 1
+) -> None:
+    """Write ``failure.json``: this run is not tried again unless somebody asks for it."""
+    failure = record.Failure(
+        protocol=request.loaded.name,
+        teacher=request.label,
+        seed=request.seed,
+        kind=kind,
+        message=message[:2000],
+        spent=spent,
+        attempts=attempts,
+    )
+    record.write_json_atomically(
+        request.folder / "failure.json", failure.model_dump(mode="json", by_alias=True)
+    )
 
 
 def _conclude(
@@ -256,6 +289,9 @@ def run_here(request: RunRequest, say: Callable[[Any], None]) -> int:
     single_thread()
     try:
         execute(request, say)
+    except Busy as error:
+        say(str(error))
+        return BUSY
     except LyceumError as error:
         say(str(error))
         return 2

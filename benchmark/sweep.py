@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
-import multiprocessing
+import json
 import shutil
-import sys
-import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from benchmark import record
-from benchmark.devices import one_quiet_thread
+from benchmark.children import BEYOND_LIMIT, USUAL, Children, Limits, Watcher
 from benchmark.errors import LyceumError
 from benchmark.lease import read_lease
-from benchmark.run import RunRequest, run_here
+from benchmark.run import BUSY, RunRequest, fail
 
-RETRIES = 2
-SILENCE_SECONDS = 600.0
-PRELOAD = ["benchmark.preload"]
+RETRIES = 2  # after a process that died
 
 
 @dataclass(frozen=True)
@@ -32,28 +27,29 @@ class RunResult:
     message: str = ""
 
 
-Watcher = Callable[[RunRequest, dict[str, Any]], None]
-
-
 def sweep(
     requests: list[RunRequest],
     workers: int,
     watch: Watcher = lambda request, event: None,
     retry_failed: bool = False,
     fresh: bool = False,
+    limits: Limits = USUAL,
+    retries: int = RETRIES,
 ) -> list[RunResult]:
     """Execute ``requests``, ``workers`` at a time; results do not depend on that number.
 
-    A run whose process dies is continued from its checkpoint, at most twice. ``watch`` is called
-    from worker threads with progress events. Ctrl-C stops all processes; what was finished stays
+    A run whose process dies is continued from its checkpoint, at most ``retries`` times; one that
+    goes beyond ``limits`` has failed. ``watch`` is called from worker threads with progress events.
+    Ctrl-C stops all processes; what was finished stays
     finished and the rest continues next time.
     """
-    children = _Children()
+    children = Children(limits.shared(workers))
     results: dict[int, RunResult] = {}
 
     def work(number: int) -> None:
         request = requests[number]
-        result = standing(request, retry_failed, fresh) or _attempt(request, children, watch)
+        result = standing(request, retry_failed, fresh)
+        result = result or attempt(request, children, watch, retries)
         results[number] = result
         watch(request, {"status": result.status, "message": result.message})
 
@@ -83,7 +79,7 @@ def standing(request: RunRequest, retry_failed: bool, fresh: bool) -> RunResult 
             raise LyceumError(f"{folder} is being trained by process {lease['pid']}; stop it first")
         shutil.rmtree(folder)
     if (folder / "record.json").exists():
-        found, _ = record.read_run(folder)
+        found = _head(folder)
         _require_same(request, found)
         return RunResult(request, "kept")
     if (folder / "failure.json").exists() and not retry_failed:
@@ -92,14 +88,33 @@ def standing(request: RunRequest, retry_failed: bool, fresh: bool) -> RunResult 
     return None
 
 
-def _require_same(request: RunRequest, found: Any) -> None:
-    identity = request.identity
-    pairs = {
-        "protocol": (found.protocol.fingerprint, identity["protocol_fingerprint"]),
-        "teacher source": (found.teacher.source_sha256, identity["teacher_source"]),
-        "teacher arguments": (found.teacher.arguments, identity["teacher_arguments"]),
-        "device": (found.provenance.get("device", "cpu").split(":")[0], identity["device"]),
-    }
+def _head(folder: Path) -> tuple[Any, ...]:
+    """Protocol, teacher source, arguments, seed and kind of device of a finished run.
+
+    A sweep of ten thousand finished runs must begin within seconds, so a record is only read whole
+    and checked where its result has another hash than it says.
+    """
+    try:
+        content = json.loads((folder / "record.json").read_bytes())
+        if content["result_sha256"] == record.result_sha256(content):
+            return _facts(content)
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # then the reader of records says what is wrong
+    found, _ = record.read_run(folder)
+    return _facts(found.model_dump(mode="json"))
+
+
+def _facts(content: dict[str, Any]) -> tuple[Any, ...]:
+    teacher, protocol = content["teacher"], content["protocol"]["fingerprint"]
+    device = content["provenance"].get("device", "cpu").split(":")[0]
+    return protocol, teacher["source_sha256"], teacher["arguments"], content["seed"], device
+
+
+def _require_same(request: RunRequest, found: tuple[Any, ...]) -> None:
+    names = ("protocol_fingerprint", "teacher_source", "teacher_arguments", "seed", "device")
+    asked = [request.identity[name] for name in names]
+    kinds = ("protocol", "teacher source", "teacher arguments", "seed", "device")
+    pairs = {kind: pair for kind, *pair in zip(kinds, found, asked, strict=True)}
     for what, (there, asked) in pairs.items():
         if there != asked:
             raise LyceumError(
@@ -108,76 +123,18 @@ def _require_same(request: RunRequest, found: Any) -> None:
             )
 
 
-def _attempt(request: RunRequest, children: _Children, watch: Watcher) -> RunResult:
+def attempt(request: RunRequest, children: Children, watch: Watcher, retries: int) -> RunResult:
     """Run the request in a process of its own until it ends for good."""
     code, message = 1, ""
-    for _ in range(1 + RETRIES):
+    for _ in range(1 + retries):
         code, message = children.execute(request, watch)
         if children.stopped:
             return RunResult(request, "stopped")
         if code == 0:
             return RunResult(request, "finished")
-        if code == 2:
+        if code == BEYOND_LIMIT:
+            message = f"{request.label}, seed {request.seed}: {message}"
+            fail(request, "limit", message)
+        if code in (2, BEYOND_LIMIT, BUSY):
             return RunResult(request, "failed", message)
     return RunResult(request, "crashed", message or f"its process ended with code {code}")
-
-
-class _Children:
-    """The processes of a sweep, one per run, so that all of them can be stopped.
-
-    They are forked from a server that has imported the slow libraries and nothing else (see
-    ``benchmark.preload``), so that a run of a second does not wait for an import of three.
-    """
-
-    def __init__(self) -> None:
-        self.stopped = False
-        self._lock = threading.Lock()
-        self._running: set[Any] = set()
-        one_quiet_thread()  # before the server imports the libraries
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(PRELOAD)
-
-    def execute(self, request: RunRequest, watch: Watcher) -> tuple[int, str]:
-        """Run one child to its end; return its exit code and the sentence it ended with."""
-        receiver, sender = self._context.Pipe(duplex=False)
-        reporting = dataclasses.replace(request, report=True)
-        child = self._context.Process(target=_child, args=(reporting, sender))
-        with self._lock:
-            if self.stopped:
-                return 1, ""
-            child.start()
-            self._running.add(child)
-        sender.close()
-        message, silent = "", False
-        while True:
-            if not receiver.poll(SILENCE_SECONDS):
-                child.kill()  # a call may hang where no signal handler is reached
-                silent = True
-                break
-            try:
-                event = receiver.recv()
-            except EOFError:
-                break
-            if isinstance(event, str):
-                message = event
-            else:
-                watch(request, event)
-        child.join()
-        with self._lock:
-            self._running.discard(child)
-        if silent:
-            return 2, f"no sign of life for {SILENCE_SECONDS:g} s; the process was stopped"
-        return child.exitcode, message
-
-    def stop(self) -> None:
-        """Terminate every child; the runs continue from their checkpoints next time."""
-        with self._lock:
-            self.stopped = True
-            running = list(self._running)
-        for child in running:
-            child.terminate()
-
-
-def _child(request: RunRequest, pipe: Any) -> None:
-    """The body of a run's process: progress events and a last sentence go through the pipe."""
-    sys.exit(run_here(request, pipe.send))

@@ -12,17 +12,21 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from benchmark.run import RunRequest
 
+UNITS = {"environment steps": "steps", "presentations": "examples"}
+
 
 class SweepProgress:
-    """One overall bar and one bar per run that is under way; without a terminal, plain lines."""
+    """One overall bar and one bar per run that is under way; without a terminal, plain lines.
 
-    def __init__(self, console: Console, requests: list[RunRequest]):
-        self.console = console
+    ``quiet``: of runs that had finished before nothing is said.
+    """
+
+    def __init__(self, console: Console, requests: list[RunRequest], quiet: bool = False):
+        self.console, self.quiet = console, quiet
         self.lock = threading.Lock()
         self.bars: dict[str, TaskID] = {}
         self.rates: dict[str, tuple[float, float]] = {}
         self.done = 0
-        unit = requests[0].loaded.budget.unit
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -32,7 +36,6 @@ class SweepProgress:
             console=console,
             transient=True,
         )
-        self.unit = {"environment steps": "steps", "presentations": "examples"}[unit]
         self.total = len(requests)
         self.share = dict.fromkeys((str(request.folder) for request in requests), 0.0)
         self.overall = self.progress.add_task(
@@ -61,7 +64,9 @@ class SweepProgress:
             else:
                 self._move(request, event)
             shares = sum(self.share.values())
-            self.progress.update(self.overall, completed=shares, detail=f"{self.done} done")
+            waiting = self.total - self.done - len(self.bars)
+            detail = f"{self.done:,} done, {len(self.bars)} under way, {waiting:,} waiting"
+            self.progress.update(self.overall, completed=shares, detail=detail)
 
     def _move(self, request: RunRequest, event: dict[str, Any]) -> None:
         key = str(request.folder)
@@ -75,7 +80,8 @@ class SweepProgress:
         start, first = self.rates[key]
         rate = (event["spent"] - first) / max(now - start, 1e-9)
         score = "" if event["score"] is None else f"  score {event['score']:.3f}"
-        detail = f"{event['spent']:>10,.0f} {self.unit}  {rate:>8,.0f}/s{score}"
+        unit = UNITS[request.loaded.budget.unit]
+        detail = f"{event['spent']:>10,.0f} {unit}  {rate:>8,.0f}/s{score}"
         self.progress.update(self.bars[key], completed=event["spent"], detail=detail)
 
     def _end(self, request: RunRequest, event: dict[str, Any]) -> None:
@@ -85,6 +91,8 @@ class SweepProgress:
         if key in self.bars:
             self.progress.remove_task(self.bars.pop(key))
         quiet = event["status"] in ("finished", "kept")
+        if event["status"] == "kept" and self.quiet:
+            return
         if not quiet or not self.console.is_terminal:
             message = f": {event['message']}" if event["message"] else ""
             line = f"[{self.done}/{self.total}] {request.label} seed {request.seed} "

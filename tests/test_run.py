@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from benchmark import checkpoint, record
+from benchmark.children import Limits
 from benchmark.errors import LyceumError, TeacherError
 from benchmark.lease import Lease, host_hash
 from benchmark.provenance import ROOT
@@ -317,7 +318,7 @@ def test_a_crashing_process_is_tried_again_and_then_reported(tmp_path):
     assert lease["attempt"] == 3
 
 
-def test_a_process_that_no_signal_reaches_is_stopped_from_outside(tmp_path, monkeypatch):
+def test_a_process_that_no_signal_reaches_is_stopped_from_outside(tmp_path):
     file = tmp_path / "deaf.py"
     file.write_text(
         "import signal\nimport time\nfrom teachers.base import Teacher\n\n"
@@ -327,8 +328,8 @@ def test_a_process_that_no_signal_reaches_is_stopped_from_outside(tmp_path, monk
         "        time.sleep(120)\n",
         encoding="utf-8",
     )
-    monkeypatch.setattr("benchmark.sweep.SILENCE_SECONDS", 10.0)
-    (result,) = sweep([request(tmp_path, "tiny-hypercube", f"{file}:Deaf")], 1)
+    wanted = [request(tmp_path, "tiny-hypercube", f"{file}:Deaf")]
+    (result,) = sweep(wanted, 1, limits=Limits(silence_minutes=0.1))
     assert result.status == "failed"
     assert "no sign of life" in result.message
 
