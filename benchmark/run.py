@@ -13,6 +13,7 @@ import datetime
 import errno
 import hashlib
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable
