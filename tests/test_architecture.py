@@ -51,6 +51,7 @@ EXCLUSIVE = {
         path.relative_to(ROOT): {"matplotlib", "seaborn"}
         for path in (ROOT / "benchmark" / "plots").glob("*.py")
     },
+    Path("benchmark/chronicle.py"): {"wandb"},
     Path("benchmark/report_plots.py"): {"plotly"},
     Path("students/stable_baselines.py"): {"stable_baselines3"},
 }
