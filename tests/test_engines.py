@@ -161,10 +161,13 @@ def test_killing_workers_of_the_cluster_changes_no_record(tmp_path, cluster):
     executor, kills, over = ray_executor(cluster.address), [], threading.Event()
 
     def killer():
-        dice = random.Random(0)
-        while not over.wait(dice.uniform(2.0, 5.0)):
+        dice, seen = random.Random(0), 0
+        while not over.wait(dice.uniform(0.2, 2.0)):
             workers = [p for p in psutil.process_iter(["cmdline"]) if _works(p)]
-            if workers and len(kills) < 40:
+            events = sum(len(w.read_text().splitlines()) for w in tmp_path.rglob("log.jsonl"))
+            # Whoever is killed before it has done anything proves nothing.
+            if workers and events > seen and len(kills) < 40:
+                seen = events
                 victim = dice.choice(workers)
                 os.kill(victim.pid, signal.SIGKILL)
                 kills.append(victim.pid)
