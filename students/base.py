@@ -45,8 +45,11 @@ class Student(ABC):
         """
 
     @abstractmethod
-    def observe(self, transitions: Transitions) -> None:
-        """Learn from one step of all worlds; an update happens when the student has enough."""
+    def observe(self, transitions: Transitions) -> bool | None:
+        """Learn from one step of all worlds; an update happens when the student has enough.
+
+        Only a student in a stack returns True: it waits until it has learned with the others.
+        """
 
     def value(self, observations: np.ndarray) -> np.ndarray:
         """Return the estimated return (n,) of observations (n, *observation_shape), raw units."""

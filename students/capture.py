@@ -22,6 +22,7 @@ from students.networks import flatten
 
 WARM_UP = 3  # steps before a recording, on which libraries and optimiser set themselves up
 Step = Callable[[], None]
+Record = Callable[[Step], Step]
 
 
 def record_graph(step: Step) -> Step:
@@ -48,7 +49,7 @@ class Captured:
         record: turns a step without arguments into its replay.
     """
 
-    def __init__(self, function: Callable[..., None], record: Callable[[Step], Step]):
+    def __init__(self, function: Callable[..., None], record: Record):
         self.function, self.record = function, record
         self.forget()
 
@@ -97,7 +98,7 @@ class Accelerated:
         network: nn.Module,
         parameters: torch.Tensor,
         descend: Callable[..., None],
-        record: Callable[[Step], Step] = record_graph,
+        record: Record = record_graph,
     ):
         self.actor = copy.deepcopy(network).cpu().requires_grad_(False)
         self.own, self.parameters = flatten(self.actor), parameters

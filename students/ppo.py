@@ -29,19 +29,10 @@ from students.capture import accelerated, adam, set_rate
 from students.moments import RunningMoments
 from students.networks import ActorCritic, flatten, resolve_device
 from students.objectives import clipped_policy_loss, generalized_advantages, value_loss
+from students.ppo_settings import check_ranges, chosen
 from students.rules import check_spaces, crosses
 
 EPSILON = 1e-8
-PRESETS = {
-    "fast": {
-        "hidden": (64, 64), "shared": False, "rollout": 2048, "epochs": 8, "minibatch": 512,
-        "learning_rate": 1e-3, "initial_log_std": -0.5,
-    },
-    "parity": {
-        "hidden": (400, 300), "shared": True, "rollout": 20_000, "epochs": 5, "minibatch": 1000,
-        "learning_rate": 3e-4, "initial_log_std": 0.0,
-    },
-}  # fmt: skip
 
 
 class PPO(Student):
@@ -85,6 +76,9 @@ class PPO(Student):
         ValueError: a space or an argument that does not fit; NaN observations or actions.
     """
 
+    steps = 0  # environment steps over all worlds
+    stacked = False  # whether students/stacked.py does the learning
+
     def __init__(
         self,
         observation_space: spaces.Box,
@@ -117,7 +111,7 @@ class PPO(Student):
         forget_every: int | None = None,
     ):
         check_spaces("PPO", observation_space, action_space, bounded=False)
-        hidden, shared, rollout, epochs, minibatch, learning_rate, initial_log_std = _chosen(
+        hidden, shared, rollout, epochs, minibatch, learning_rate, initial_log_std = chosen(
             preset, hidden, shared, rollout, epochs, minibatch, learning_rate, initial_log_std
         )
         self.num_envs, self.epochs, self.minibatch = num_envs, epochs, minibatch
@@ -129,11 +123,11 @@ class PPO(Student):
         self.normalize_observations = normalize_observations
         self.normalize_rewards = normalize_rewards
         self.observation_clip, self.reward_clip = observation_clip, reward_clip
-        _check_ranges(self)
+        check_ranges(self)
         self.action_space, self.device = action_space, resolve_device(device)
         self.generator = torch.Generator().manual_seed(seed)
         self.size = (*observation_space.shape, *action_space.shape)
-        self.shape = hidden, activation, shared, initial_log_std
+        self.shape = tuple(hidden), activation, shared, initial_log_std
         self._start()
 
     def _start(self) -> None:
@@ -144,14 +138,13 @@ class PPO(Student):
         self.optimizer = adam(self.parameters, self.learning_rate, eps=1e-5)
         self.accelerated = accelerated(self.network, self.parameters, self._descend)
         self.actor = self.accelerated.actor if self.accelerated else self.network
-        self.updates = 0
-        self.steps = 0  # environment steps over all worlds
         self.observation_moments, self.return_moments = RunningMoments(inputs), RunningMoments(1)
         self.running_return = np.zeros(self.num_envs)  # discounted return so far, per world
         self._freeze_normalizer()
         self.pending: np.ndarray | None = None  # sampled actions whose outcome is not known yet
         self.filled = 0  # steps per world in the current rollout
         self.length = -(-self.rollout_steps // self.num_envs)  # steps per world that fill it
+        self.parts = max(1, round(self.length * self.num_envs / self.minibatch))  # minibatches
         shape = (self.length, self.num_envs)
         self.rollout = {
             "observations": np.zeros((*shape, inputs), np.float32),
@@ -176,8 +169,8 @@ class PPO(Student):
             self.pending = raw
         return self._inside(raw)
 
-    def observe(self, transitions: Transitions) -> None:
-        """Store one step of all worlds; learn when the rollout is full."""
+    def observe(self, transitions: Transitions) -> bool:
+        """Store one step of all worlds; learn when the rollout is full, or wait for the stack."""
         sampled = self.pending
         if sampled is None or not np.array_equal(self._inside(sampled), transitions.actions):
             sampled = transitions.actions  # they came from somebody else
@@ -186,8 +179,15 @@ class PPO(Student):
         self.pending, self.filled = None, self.filled + 1
         self.steps += self.num_envs
         if self.filled == self.length:
+            if self.stacked:
+                return True  # until its stack has learned, and then concludes
             self._learn()
-            self.filled = 0
+        self.conclude()
+        return False
+
+    def conclude(self) -> None:
+        """Begin a new rollout if the last one is full and learned from; forget when it is time."""
+        self.filled %= self.length
         if crosses(self.forget_every, self.steps - self.num_envs, self.steps):
             self.forget()
 
@@ -196,9 +196,7 @@ class PPO(Student):
 
         The forgetting student of TeachMyAgent keeps its normalisers; it still knows the world.
         """
-        updates, steps = self.updates, self.steps
         self._start()
-        self.updates, self.steps = updates, steps
 
     def value(self, observations: np.ndarray) -> np.ndarray:
         """Return the expected discounted return (n,) in raw units, of raw observations."""
@@ -212,28 +210,41 @@ class PPO(Student):
         return np.clip(actions.astype(space.dtype, copy=False), space.low, space.high)
 
     def _learn(self) -> None:
-        """Learn from the full rollout, then let the normaliser follow the observations."""
-        seen = self.rollout["observations"].reshape(self.length * self.num_envs, -1)
+        """Learn from the full rollout."""
+        batch = self.begin_update()
+        descend = self.accelerated.descend if self.accelerated else self._descend
+        for _ in range(self.epochs):
+            shuffled = [column.tensor_split(self.parts) for column in self.shuffled(batch)]
+            for columns in zip(*shuffled, strict=True):
+                descend(*columns)
+        self.end_update()
+
+    def begin_update(self) -> list[torch.Tensor]:
+        """What there is to learn from, as columns; sets the learning rate."""
         for name in ("rewards", "actions"):
             if not np.isfinite(self.rollout[name]).all():
                 raise ValueError(f"PPO cannot learn from {name} that are not finite")
-        batch = self._prepare(seen)
         if self.anneal_learning_rate:
-            left = max(0.0, 1 - (self.steps - len(seen)) / self.anneal_learning_rate)
-            set_rate(self.optimizer, self.learning_rate * left)
-        descend = self.accelerated.descend if self.accelerated else self._descend
-        parts = max(1, round(len(seen) / self.minibatch))
-        for _ in range(self.epochs):
-            order = torch.randperm(len(seen), generator=self.generator).to(self.device)
-            shuffled = [column.index_select(0, order).tensor_split(parts) for column in batch]
-            for columns in zip(*shuffled, strict=True):
-                descend(*columns)
-                self.updates += 1
+            past = (self.steps - self.length * self.num_envs) / self.anneal_learning_rate
+            set_rate(self.optimizer, self.learning_rate * max(0.0, 1 - past))
+        return self._prepare(self._seen())
+
+    def shuffled(self, batch: list[torch.Tensor]) -> list[torch.Tensor]:
+        """The columns in a new random order, the same for all."""
+        order = torch.randperm(len(batch[0]), generator=self.generator).to(self.device)
+        return [column.index_select(0, order) for column in batch]
+
+    def end_update(self) -> None:
+        """Count the optimiser steps, act with the new weights, let the normaliser follow."""
+        self.updates += self.epochs * self.parts
         if self.accelerated:
             self.accelerated.follow()
         if self.normalize_observations:
-            self.observation_moments.update(seen)
+            self.observation_moments.update(self._seen())
             self._freeze_normalizer()
+
+    def _seen(self) -> np.ndarray:
+        return self.rollout["observations"].reshape(self.length * self.num_envs, -1)
 
     def _prepare(self, seen: np.ndarray) -> list[torch.Tensor]:
         """Observations, actions, old log-densities, advantages, targets and old values, flat."""
@@ -272,21 +283,36 @@ class PPO(Student):
         old_values: torch.Tensor,
     ) -> None:
         """Take one optimiser step on one minibatch."""
-        mean, values = self.network(observations)
-        ratio = torch.exp(self.network.log_prob(mean, actions) - old_log_prob)
         advantages = advantages - advantages.mean()
         advantages /= advantages.square().mean().sqrt() + EPSILON
-        loss = clipped_policy_loss(ratio, advantages, self.clip)
-        value_clip = self.clip if self.value_clip else None
-        loss = loss + self.value_coefficient * value_loss(values, old_values, targets, value_clip)
-        if self.entropy_coefficient:
-            loss = loss - self.entropy_coefficient * self.network.entropy()
+        old = actions, old_log_prob, advantages, targets, old_values
+        loss = self.loss(self.network, observations, *old)
         gradient = self.parameters.grad
         gradient.zero_()
         loss.backward()
         norm = torch.linalg.vector_norm(gradient) + EPSILON
         gradient *= torch.clamp(self.max_gradient_norm / norm, max=1.0)
         self.optimizer.step()
+
+    def loss(
+        self,
+        network: Any,
+        observations: torch.Tensor,
+        actions: torch.Tensor,
+        old_log_prob: torch.Tensor,
+        advantages: torch.Tensor,
+        targets: torch.Tensor,
+        old_values: torch.Tensor,
+    ) -> torch.Tensor:
+        """The mean loss of a minibatch, for ``network`` or a stack of such."""
+        mean, values = network(observations)
+        ratio = torch.exp(network.log_prob(mean, actions) - old_log_prob)
+        loss = clipped_policy_loss(ratio, advantages, self.clip)
+        value_clip = self.clip if self.value_clip else None
+        loss = loss + self.value_coefficient * value_loss(values, old_values, targets, value_clip)
+        if self.entropy_coefficient:
+            loss = loss - self.entropy_coefficient * network.entropy()
+        return loss
 
     def _normalize(self, observations: np.ndarray) -> torch.Tensor:
         """Raw observations (n, inputs) as the network sees them."""
@@ -371,26 +397,3 @@ class PPO(Student):
         self.filled = filled
         for name, store in self.rollout.items():
             store[:filled] = state["rollout"][name]
-
-
-def _chosen(preset: str, *given: Any) -> list[Any]:
-    """What was given, in the order of the presets; where that is None, the preset's value."""
-    if preset not in PRESETS:
-        raise ValueError(f"PPO expects preset to be one of {[*PRESETS]}, but got {preset!r}")
-    usual = PRESETS[preset].values()
-    return [old if new is None else new for old, new in zip(usual, given, strict=True)]
-
-
-def _check_ranges(student: PPO) -> None:
-    """Refuse hyperparameters that make no sense."""
-    rules = (
-        ("num_envs rollout_steps epochs minibatch learning_rate clip", "> 0", lambda x: x > 0),
-        ("max_gradient_norm observation_clip reward_clip", "> 0", lambda x: x > 0),
-        ("discount gae_lambda", "in [0, 1]", lambda x: 0 <= x <= 1),
-        ("forget_every", ">= 1 or None", lambda x: x is None or x >= 1),
-        ("anneal_learning_rate value_coefficient entropy_coefficient", ">= 0", lambda x: x >= 0),
-    )
-    for names, rule, holds in rules:
-        for name in names.split():
-            if not holds(getattr(student, name)):
-                raise ValueError(f"PPO expects {name} {rule}, but got {getattr(student, name)}")
