@@ -5,9 +5,12 @@ from functools import cache
 import pytest
 
 from benchmark import leaderboard, submissions
+from benchmark.board import Board
 from benchmark.commands import BOARDS
 from benchmark.protocol import Protocol
+from benchmark.record import validate
 from benchmark.registry import load
+from benchmark.strict_json import read_json
 from teachers import TEACHERS
 
 FOLDERS = sorted(path.parent for path in BOARDS.glob("*/leaderboard.json"))
@@ -15,9 +18,9 @@ FOLDERS = sorted(path.parent for path in BOARDS.glob("*/leaderboard.json"))
 
 @cache
 def rows(name):
-    protocol = Protocol.load(name)
-    board = leaderboard.build_board(protocol, submissions.load_submissions(BOARDS / name))
-    return {row.teacher.name: row for row in board.rows}
+    """The rows of the published file, which the first test here computes anew."""
+    content = read_json(BOARDS / name / "leaderboard.json", 32_000_000)
+    return {row.teacher.name: row for row in validate(Board, content, name).rows}
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
