@@ -23,7 +23,7 @@ from benchmark.strict_json import format_json, write_gzip_atomically
 BOARD_FILE = "leaderboard.json"
 EXTENSIONS = (".json", ".json.gz", ".md", ".csv", ".txt")
 MAX_FILES = 2000
-COMPRESSED_FROM = 500_000  # bytes of JSON from which on a new entry is compressed
+COMPRESSED_FROM = 200_000  # bytes of JSON from which on a new entry is compressed
 
 
 def make_submission(folders: Iterable[Path], about: About | None = None) -> Submission:
