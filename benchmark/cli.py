@@ -36,6 +36,12 @@ EnvWorkers = Annotated[
 Device = Annotated[
     str, typer.Option(help="Where students learn: cpu, cuda, or auto: cuda if there is one.")
 ]
+CheckpointSeconds = Annotated[
+    float, typer.Option(min=0.0, help="Seconds between two checkpoints of a run.")
+]
+Stack = Annotated[
+    int, typer.Option(min=1, help="Seeds per process whose students learn as one stack: for ppo.")
+]
 
 
 @app.command()
@@ -105,6 +111,7 @@ def run(
     workers: Annotated[int, typer.Option(min=1, help="Runs side by side.")] = 2,
     env_workers: EnvWorkers = 1,
     device: Device = "cpu",
+    stack: Stack = 1,
     runs: Runs = Path("runs"),
     local: Local = False,
     retry_failed: Annotated[
@@ -113,9 +120,7 @@ def run(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Delete what these runs left behind and start anew.")
     ] = False,
-    checkpoint_seconds: Annotated[
-        float, typer.Option(min=0.0, help="Seconds between two checkpoints of a run.")
-    ] = 30.0,
+    checkpoint_seconds: CheckpointSeconds = 30.0,
     smoke: Smoke = False,
 ) -> None:
     """Train students under a protocol and rank their teachers.
@@ -144,6 +149,7 @@ def run(
             "device": device,
         },
         smoke=smoke,
+        stack=stack,
     )
     raise typer.Exit(code)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from benchmark.plan import make_requests
 from benchmark.protocol import Protocol
 from benchmark.provenance import BOARDS
 from benchmark.run import RunRequest
+from benchmark.stack import sweep_stacks
 from benchmark.sweep import RunResult, sweep
 from benchmark.table import print_board
 from benchmark.watch import SweepProgress
@@ -33,6 +35,7 @@ def run_and_rank(
     fresh: bool,
     options: dict[str, Any],
     smoke: bool = False,
+    stack: int = 1,
 ) -> int:
     """Execute all runs of the given teachers, then print the ranked table; return an exit code.
 
@@ -43,7 +46,14 @@ def run_and_rank(
     requests = make_requests([protocol], teachers, seeds, settings, smoke, **options)
     loaded = requests[0].loaded
     with SweepProgress(console, requests) as progress:
-        results = sweep(requests, workers, progress.watch, retry_failed, fresh)
+        train = partial(sweep_stacks, size=stack) if stack > 1 else sweep
+        results = train(
+            requests,
+            workers=workers,
+            watch=progress.watch,
+            retry_failed=retry_failed,
+            fresh=fresh,
+        )
     summarise(console, results)
     runs = Path(options["runs"])
     done = any(result.status in ("finished", "kept") for result in results)

@@ -42,9 +42,13 @@ def place(device: str) -> str:
 
 
 def device_name(student: Any) -> str:
-    """What a record says about where a student learned: "cpu", or "cuda" and the GPU's name."""
+    """What a record says about where a student learned: "cpu", or "cuda" and the GPU's name.
+
+    A student that learned in a stack is not the same to the last digit: "cpu stacked".
+    """
+    stacked = " stacked" * getattr(student, "stacked", False)
     if getattr(getattr(student, "device", None), "type", "cpu") != "cuda":
-        return "cpu"
+        return f"cpu{stacked}"
     import torch
 
-    return f"cuda: {torch.cuda.get_device_name(student.device)}"
+    return f"cuda{stacked}: {torch.cuda.get_device_name(student.device)}"

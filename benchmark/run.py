@@ -16,7 +16,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
@@ -35,6 +35,7 @@ from benchmark.chronicle import Chronicle
 from benchmark.conduct import Forks
 from benchmark.errors import LyceumError, TeacherError
 from benchmark.lease import Busy, Lease, host_hash
+from benchmark.loops.episodic import EpisodicLoop
 from benchmark.protocol import Protocol
 from benchmark.provenance import provenance, suite_sha256
 from benchmark.recorder import Recorder, curriculum_bytes
@@ -53,7 +54,8 @@ class RunRequest:
     ``workers`` processes step procedural worlds and change no result; ``smoke`` > 0 shortens the
     budget to that number and marks the record as not to be ranked. ``name`` is what the teacher is
     called in place of its class and hyperparameters; ``device`` is "cpu", "cuda" or "auto";
-    ``listeners`` names who hears the run's log.
+    ``stacked``: the student learns in one stack with those of other seeds; ``listeners`` names who
+    hears the run's log.
     """
 
     protocol: str
@@ -67,6 +69,7 @@ class RunRequest:
     report: bool = False
     name: str = ""
     device: str = "cpu"
+    stacked: bool = False
     listeners: tuple[str, ...] = ()
 
     @cached_property
@@ -106,7 +109,7 @@ class RunRequest:
             "teacher_arguments": json.loads(json.dumps(self.arguments)),
             "suite_version": suite_sha256(),
             "seed": self.seed,
-            "device": place(self.device),
+            "device": place(self.device) + " stacked" * self.stacked,
         }
 
 
@@ -133,13 +136,20 @@ def execute(request: RunRequest, say: Callable[[Any], None] = lambda event: None
         LyceumError: a user's mistake, a faulty teacher or a full disk. A faulty teacher also
             leaves ``failure.json``; nothing that was finished before is touched.
     """
+    for _ in rounds(request, say):
+        raise RuntimeError("a stacked run needs others; see benchmark/stack.py")
+    return request.folder
+
+
+def rounds(request: RunRequest, say: Callable[[Any], None]) -> Iterator[EpisodicLoop]:
+    """``execute``, with a stop wherever a stacked student waits to learn together with others."""
     folder = request.folder
     Forks.adopt()
     try:
         with Lease(folder) as lease:
             if (folder / "record.json").exists():
-                return folder
-            _train(request, folder, lease.attempt, say)
+                return
+            yield from _train(request, folder, lease.attempt, say)
     except OSError as error:
         if error.errno in DISK_FULL:
             raise LyceumError(
@@ -147,10 +157,11 @@ def execute(request: RunRequest, say: Callable[[Any], None] = lambda event: None
                 "give the same command again: it continues from the newest checkpoint"
             ) from error
         raise
-    return folder
 
 
-def _train(request: RunRequest, folder: Path, attempt: int, say: Callable[[Any], None]) -> None:
+def _train(
+    request: RunRequest, folder: Path, attempt: int, say: Callable[[Any], None]
+) -> Iterator[EpisodicLoop]:
     started = _now()
     reporter = say if request.report else None
     log = Chronicle(folder, request.listeners, request.label)
@@ -167,7 +178,11 @@ def _train(request: RunRequest, folder: Path, attempt: int, say: Callable[[Any],
     )
     try:
         recorder.attach(assembly)
-        assembly.loop.run()
+        if request.stacked:
+            assembly.student.stacked = True
+            yield from assembly.loop.rounds()
+        else:
+            assembly.loop.run()
         recorder.finish()
         log.note("finished", spent=assembly.ledger.spent)
     except (TeacherError, ValueError) as error:  # worlds and students refuse bad numbers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,11 @@ class EpisodicLoop:
 
     def run(self) -> None:
         """Train until the budget is spent; the listener evaluates and saves in between."""
+        for _ in self.rounds():
+            raise RuntimeError("this student waits for a stack; see benchmark/stack.py")
+
+    def rounds(self) -> Iterator[EpisodicLoop]:
+        """``run``, with a stop wherever the student waits to learn together with others."""
         everything = np.arange(self.worlds.num_envs)
         self.listener.on_progress(self)
         while self.ledger.spent < self.ledger.total:
@@ -59,7 +65,9 @@ class EpisodicLoop:
                 result.terminated, result.truncated, result.observations,
             )  # fmt: skip
             with self.ledger.charge("student"):
-                self.student.observe(transitions)
+                waits = self.student.observe(transitions)
+            if waits:
+                yield self
             self.ledger.student += self.worlds.num_envs
             self.remember(actions, result)
 
