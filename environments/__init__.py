@@ -11,11 +11,13 @@ WORLDS = {
 }
 TASKS = {
     "breast_cancer": "environments.supervised.breast_cancer:BreastCancer",
+    "decathlon6": "environments.supervised.decathlon6:Decathlon6",
     "decimal_addition": "environments.supervised.decimal_addition:DecimalAddition",
     "delayed_match": "environments.supervised.delayed_match:DelayedMatch",
     "digits": "environments.supervised.digits:Digits",
     "gaussian_groups": "environments.supervised.gaussian_groups:GaussianGroups",
     "grammar": "environments.supervised.grammar:Grammar",
+    "levels_topics": "environments.supervised.levels_topics:LevelsTopics",
     "midtrain": "environments.supervised.midtrain:Midtrain",
     "modular_sum": "environments.supervised.modular_sum:ModularSum",
     "multi_domain": "environments.supervised.multi_domain:MultiDomain",

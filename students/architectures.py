@@ -120,15 +120,24 @@ class Network(nn.Module):
         if self.heads == 1:
             embedding = self.body(inputs)
             return self.output(embedding), embedding
-        head = inputs[:, 0, -1].long()
-        if len(head) and not (head.min() >= 0 and head.max() < self.heads):
-            raise ValueError(
-                f"the last channel must hold a head in 0..{self.heads - 1}, but holds "
-                f"{int(head.min())} to {int(head.max())}"
-            )
         embedding = self.body(inputs[:, :, :-1])
-        every = self.output(embedding).view(len(inputs), self.heads, self.num_classes)
-        return every[torch.arange(len(inputs), device=head.device), head], embedding
+        return of_head(self.output(embedding), inputs[:, 0, -1], self.heads), embedding
+
+
+def of_head(every: torch.Tensor, head: torch.Tensor, heads: int) -> torch.Tensor:
+    """The logits (n, classes) of the heads (n,) that answer, from those of all, one after another.
+
+    Raises:
+        ValueError: a head is not one of ``heads``.
+    """
+    head = head.long()
+    if len(head) and not (head.min() >= 0 and head.max() < heads):
+        raise ValueError(
+            f"the last channel must hold a head in 0..{heads - 1}, but holds "
+            f"{int(head.min())} to {int(head.max())}"
+        )
+    rows = torch.arange(len(head), device=head.device)
+    return every.view(len(head), heads, -1)[rows, head]
 
 
 class Stateless:

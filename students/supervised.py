@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from students.architectures import ARCHITECTURES, build
+from students.architectures import ARCHITECTURES, build, of_head
 from students.base import SupervisedStudent, Weigh
 from students.rates import Rates
 
@@ -42,8 +42,9 @@ class Classifier(SupervisedStudent):
         betas: Adam's decay rates of the two moments, each in [0, 1).
         epsilon: Adam's term against division by zero, > 0.
         architecture: "mlp", "cnn", "rnn", "gru", "lstm" or "transformer".
-        heads: output layers of a recurrent or transformer architecture; with more than one, the
-            last input channel holds the number of the one that answers and is hidden from the rest.
+        heads: output layers of any architecture but "cnn"; with more than one, the last input
+            channel (of an MLP: the last number of an input) holds the number of the one that
+            answers and is hidden from the rest.
         attention_heads: of each transformer block; divides its width.
         clip: the largest norm of a gradient, > 0; a longer one is shortened. 0 never does.
         schedule: how the learning rate goes on: "constant", "wsd", "linear" or "cosine", see
@@ -231,15 +232,18 @@ class Classifier(SupervisedStudent):
 class Perceptron:
     """Linear layers with ReLU between them, as a function of inputs and parameters.
 
-    ``shapes`` lists weight (outputs, inputs) and bias (outputs,) of each layer in order.
+    ``shapes`` lists weight (outputs, inputs) and bias (outputs,) of each layer in order. With
+    ``heads`` > 1 the last number of an input chooses among as many output layers.
     """
 
     def __init__(
         self, input_shape: Sequence[int], num_classes: int, hidden: Sequence[int], heads: int
     ):
-        if heads != 1:
-            raise ValueError(f"architecture 'mlp' has one head, but heads is {heads}")
-        widths = [int(np.prod(input_shape, dtype=np.int64)), *hidden, num_classes]
+        size = int(np.prod(input_shape, dtype=np.int64)) - (heads > 1)
+        if size < 1:
+            raise ValueError(f"heads = {heads} needs inputs of at least two numbers")
+        self.heads, self.num_classes = heads, num_classes
+        widths = [size, *hidden, num_classes * heads]
         self.shapes = [
             shape
             for inputs, outputs in itertools.pairwise(widths)
@@ -250,10 +254,14 @@ class Perceptron:
         self, inputs: torch.Tensor, layers: Sequence[torch.Tensor]
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return logits (n, classes) and the last hidden layer (n, width)."""
-        embedding = inputs.reshape(len(inputs), self.shapes[0][1])
+        flat = inputs.flatten(1)
+        embedding = flat if self.heads == 1 else flat[:, :-1]
         for index in range(0, len(layers) - 2, 2):
             embedding = functional.linear(embedding, layers[index], layers[index + 1]).relu()
-        return functional.linear(embedding, layers[-2], layers[-1]), embedding
+        logits = functional.linear(embedding, layers[-2], layers[-1])
+        if self.heads > 1:
+            logits = of_head(logits, flat[:, -1], self.heads)
+        return logits, embedding
 
     def initial(self, generator: torch.Generator) -> torch.Tensor:
         """All parameters one after the other, uniform in ±1/√inputs of each layer."""

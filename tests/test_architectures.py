@@ -189,7 +189,6 @@ def test_sequence_students_remember_the_first_step(kind):
         ({"architecture": "transformer", "hidden": (18,)}, "attention_heads divides"),
         ({"architecture": "cnn", "heads": 2}, "heads = 2 needs"),
         ({"architecture": "gru", "heads": 2}, "heads = 2 needs"),
-        ({"heads": 2}, "'mlp' has one head"),
         ({"clip": -1.0}, "clip"),
     ],
 )

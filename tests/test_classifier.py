@@ -261,3 +261,25 @@ def test_the_schedule_moves_the_step_and_survives_a_restart():
     assert np.array_equal(ours.state_dict()["parameters"], before)
     plain.train(inputs, targets)
     assert not same(ours, plain)
+
+
+def test_heads_of_a_perceptron_share_all_but_the_last_layer():
+    rng = np.random.default_rng(0)
+    inputs = np.column_stack([rng.normal(size=(40, 5)), rng.integers(3, size=40)])
+    inputs = inputs.astype(np.float32)
+    ours = student(heads=3)
+    assert ours._shapes == [(16, 5), (16,), (8, 16), (8,), (9, 8), (9,)]
+    found = ours.predict(inputs)
+    weight, bias = (leaf.detach().numpy() for leaf in ours._leaves[-2:])
+    every = (found["embedding"] @ weight.T + bias).reshape(40, 3, 3)
+    expected = every[np.arange(40), inputs[:, -1].astype(int)]
+    assert np.allclose(found["logits"], expected, atol=1e-6)
+    before = ours.predict(inputs[inputs[:, -1] == 2])["logits"]
+    ours.parameters.detach()[-3:] += 1.0  # the biases of the last head
+    assert np.allclose(ours.predict(inputs[inputs[:, -1] == 2])["logits"], before + 1, atol=1e-5)
+    bad = inputs.copy()
+    bad[0, -1] = 3
+    with pytest.raises(ValueError, match=r"head in 0\.\.2"):
+        ours.predict(bad)
+    with pytest.raises(ValueError, match="at least two numbers"):
+        Classifier((1,), 3, seed=0, heads=2)

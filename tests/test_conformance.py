@@ -17,6 +17,7 @@ VARIANTS = {
     "breast_cancer": ({}, {"noise_rate": 0.3}),
     "decimal_addition": ({}, {"per_operand": True}, {"tasks": "items", "items": 900}),
     "grammar": ({}, {"tasks": "levels"}, {"tasks": "items", "items": 900}),
+    "levels_topics": ({}, {"answers": "last", "groups": "levels", "noise_rates": (0.3, 0, 0, 0)}),
     "modular_sum": ({}, {"tasks": "items", "items": 900}),
     "shapes": ({}, {"tasks": "levels"}, {"tasks": "items", "items": 900}),
     "delayed_match": ({}, {"heads": "multi", "tasks": "items", "items": 500}),

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from environments.supervised.decathlon6 import NEEDS, SIZES, Decathlon6
+from environments.supervised.levels_topics import LEVELS, LevelsTopics
 from environments.supervised.midtrain import CLASSES, GENERAL, SPECIAL, Midtrain
 from environments.supervised.topics_quality import TOPICS, TopicsQuality
 
@@ -76,3 +78,101 @@ def test_the_rating_tells_quality_and_favours_topics():
     assert np.count_nonzero(np.bincount(task.group[best], minlength=TOPICS) > 40) <= 6
     with pytest.raises(ValueError, match="topic_bias"):
         TopicsQuality(0, topic_bias=-1.0)
+
+
+# Decathlon
+
+
+def test_the_six_tasks_ask_for_parities_of_a_code():
+    task = Decathlon6(4)
+    inputs, label = everything(task)
+    assert np.bincount(task.group).tolist() == list(SIZES)
+    assert np.array_equal(inputs[:, -1], task.group)
+    codes = task.codes[task.truth["code"]]
+    for number, bits in enumerate(NEEDS):
+        mine = task.group == number
+        by_hand = (codes[mine][:, list(bits)] < 0).sum(axis=1) % 2
+        assert np.array_equal(label[mine], by_hand)
+        assert (task.prior[mine] == (len(bits) - 1) / 2).all()
+        # No single bit tells a parity anything: over all codes they are exactly independent.
+        if len(bits) > 1:
+            assert np.array_equal(task.codes.T @ (2 * task.answers[number] - 1), np.zeros(6))
+
+
+def test_the_best_answer_to_a_point_is_calibrated_and_known():
+    task = Decathlon6(0, noise=1.0)
+    inputs, label = everything(task)
+    chance = task.posterior(inputs)
+    for low in (0.0, 0.25, 0.5, 0.75):
+        part = (chance >= low) & (chance <= low + 0.25)
+        assert label[part].mean() == pytest.approx(chance[part].mean(), abs=0.05)
+    best = np.maximum(chance, 1 - chance)
+    by_task = np.array([best[task.group == k].mean() for k in range(6)])
+    assert by_task[0] < by_task[2:4].min() and by_task[1] < by_task[4]  # a parity and its bits
+    found = ((chance > 0.5) == label).mean()
+    assert found == pytest.approx(best.mean(), abs=0.01)
+    with pytest.raises(ValueError, match="noise"):
+        Decathlon6(0, noise=0.0)
+
+
+# Levels and topics
+
+
+def answers_by_hand(task, inputs):
+    """The answer asked for, from the marks, the topic and the head that an input shows."""
+    found = []
+    for row in inputs:
+        topic, asked = row[LEVELS:-1].argmax(), int(row[-1])
+        answer = 0
+        for step in range(asked + 1):
+            answer ^= int(row[step] > 0) ^ int(task.flips[topic, step])
+        found.append(answer)
+    return np.array(found)
+
+
+def test_an_item_shows_one_of_its_steps():
+    task, last = LevelsTopics(5), LevelsTopics(5, answers="last", groups="levels")
+    inputs, targets = everything(task)
+    assert np.array_equal(targets, answers_by_hand(task, inputs)) and task.label is None
+    asked, level = inputs[:, -1], task.level
+    assert (asked <= level).all() and task.prior.tolist() == (level / 3).tolist()
+    for head in range(LEVELS):  # of the highest level every step is shown equally often
+        assert (asked[level == 3] == head).mean() == pytest.approx(0.25, abs=0.04)
+    assert np.array_equal((inputs[:, :LEVELS] != 0).sum(axis=1), level + 1)
+    whole, final = everything(last)
+    assert np.array_equal(final, answers_by_hand(last, whole)) and np.array_equal(final, last.label)
+    assert np.array_equal(whole[:, -1], last.group) and np.array_equal(last.group, level)
+    assert len(np.unique(task.flips, axis=0)) == len(task.flips) == 8
+    assert np.array_equal(task.test[1], answers_by_hand(task, task.test[0]))
+    assert np.bincount(task.group).tolist() == [1200] * 8
+
+
+def test_all_marks_of_a_level_are_needed():
+    task = LevelsTopics(6, answers="last")
+    inputs, targets = everything(task)
+    for level in range(LEVELS):
+        mine = (task.level == level) & (task.group == 2)
+        bits, answer = inputs[mine, : level + 1] > 0, targets[mine]
+        for left_out in range(level + 1):
+            others = np.delete(bits, left_out, axis=1) @ 2 ** np.arange(level)
+            for pattern in range(2**level):
+                share = answer[others == pattern].mean()
+                assert share == pytest.approx(0.5, abs=0.3)
+
+
+def test_noise_of_levels_touches_final_answers_only():
+    task = LevelsTopics(7, noise_rates=(0.4, 0.2, 0.1, 0.0), groups="levels")
+    inputs, targets = everything(task)
+    wrong = targets != answers_by_hand(task, inputs)
+    final = inputs[:, -1] == task.level
+    assert not wrong[~final].any() and np.array_equal(wrong, task.truth["mislabelled"] & final)
+    rates = [task.truth["mislabelled"][task.group == level].mean() for level in range(4)]
+    assert rates == pytest.approx([0.4, 0.2, 0.1, 0.0], abs=0.04)
+    for options, match in (
+        ({"answers": "all"}, "answers must be one of"),
+        ({"noise_rates": (0.1,)}, "noise_rates 4 numbers"),
+        ({"noise_rates": (0.1, 0, 0, 2.0)}, "noise_rates"),
+        ({"items": 31}, "at least 32"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            LevelsTopics(0, **options)
