@@ -38,6 +38,7 @@ lint: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m tests.bench
 	$(BIN)/python -m tests.bench_teachers --out out/bench_teachers.json
+	$(BIN)/python -m tests.bench_sweep
 
 clean:
 	rm -rf $(VENV) out runs

@@ -28,6 +28,7 @@ from benchmark.run import RunRequest, run_here
 
 PRELOAD = ["benchmark.preload"]
 LOOK_EVERY = 0.5  # seconds between two looks at a process
+TREE_EVERY = 3.0  # seconds between two looks at all it started
 MEMORY_SHARE = 0.9  # of the machine's memory, which the runs side by side may use in all
 LAST_SECONDS = 30.0  # between a run's last word and the end of its process
 BEYOND_LIMIT = 4  # exit code, beside those of ``benchmark.run``
@@ -69,6 +70,7 @@ class _Output:
     limit: float
     size: int = 0
     tail: bytes = b""
+    looked: float = 0.0  # the age of the run when everything it started was last counted
 
     def drain(self, receiver: Any) -> None:
         with contextlib.suppress(OSError):
@@ -169,7 +171,10 @@ class Children:
             return f"no sign of life for {60 * limits.silence_minutes:g} s; the process was stopped"
         if output.size > output.limit:
             return f"more than {limits.output_mb:g} MB written to the terminal; the run was stopped"
-        memory, processes = _use(pid)
+        # Who is related to whom is read from the whole process table, so more seldom.
+        whole = age - output.looked >= TREE_EVERY
+        output.looked = age if whole else output.looked
+        memory, processes = _use(pid, whole)
         if limits.memory_gb and memory > 1e9 * limits.memory_gb:
             return f"more than {limits.memory_gb:.3g} GB of memory; --memory-gb sets another limit"
         if processes > PROCESSES:
@@ -185,10 +190,11 @@ class Children:
             child.terminate()
 
 
-def _use(pid: int) -> tuple[int, int]:
-    """Resident bytes of a process and all it started, and how many they are."""
+def _use(pid: int, whole: bool) -> tuple[int, int]:
+    """Resident bytes of a process, or of the ``whole`` of what it started; how many these are."""
     try:
-        every = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+        first = psutil.Process(pid)
+        every = [first, *first.children(recursive=True)] if whole else [first]
     except psutil.Error:
         return 0, 0
     total = 0
