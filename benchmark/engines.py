@@ -88,8 +88,9 @@ def sweep_on(
         results[number] = result
         watch(requests[number], {"status": result.status, "message": result.message})
 
+    asked: dict[Any, dict[str, Any]] = {}
     for number, request in enumerate(requests):
-        found = standing(request, retry_failed, fresh)
+        found = standing(request, retry_failed, fresh, asked)
         if found is not None:
             end(number, found)
         else:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib
 import inspect
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +70,6 @@ def _load_file(name: str) -> type:
     return own[attribute]
 
 
-@cache
 def source_sha256(cls: type) -> str:
     """SHA-256 of the file that defines ``cls`` and of the neighbours it imports, if there are any.
 

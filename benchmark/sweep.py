@@ -45,10 +45,11 @@ def sweep(
     """
     children = Children(limits.shared(workers))
     results: dict[int, RunResult] = {}
+    asked: dict[Any, dict[str, Any]] = {}
 
     def work(number: int) -> None:
         request = requests[number]
-        result = standing(request, retry_failed, fresh)
+        result = standing(request, retry_failed, fresh, asked)
         result = result or attempt(request, children, watch, retries)
         results[number] = result
         watch(request, {"status": result.status, "message": result.message})
@@ -65,8 +66,15 @@ def sweep(
     return [results[number] for number in range(len(requests))]
 
 
-def standing(request: RunRequest, retry_failed: bool, fresh: bool) -> RunResult | None:
+def standing(
+    request: RunRequest,
+    retry_failed: bool,
+    fresh: bool,
+    asked: dict[Any, dict[str, Any]] | None = None,
+) -> RunResult | None:
     """What is already there: a finished run is kept, a failed one is not tried again unasked.
+
+    ``asked`` remembers what runs that differ by their seed have in common, for a whole sweep.
 
     Raises:
         LyceumError: the folder holds a finished run of another protocol or teacher version, or
@@ -80,7 +88,7 @@ def standing(request: RunRequest, retry_failed: bool, fresh: bool) -> RunResult 
         shutil.rmtree(folder)
     if (folder / "record.json").exists():
         found = _head(folder)
-        _require_same(request, found)
+        _require_same(request, found, {} if asked is None else asked)
         return RunResult(request, "kept")
     if (folder / "failure.json").exists() and not retry_failed:
         failure = record.read_failure(folder)
@@ -110,13 +118,17 @@ def _facts(content: dict[str, Any]) -> tuple[Any, ...]:
     return protocol, teacher["source_sha256"], teacher["arguments"], content["seed"], device
 
 
-def _require_same(request: RunRequest, found: tuple[Any, ...]) -> None:
+def _require_same(
+    request: RunRequest, found: tuple[Any, ...], asked: dict[Any, dict[str, Any]]
+) -> None:
+    key = request.protocol, request.teacher, request.label, request.smoke, request.device
+    if key not in asked:
+        asked[key] = request.identity
+    identity = {**asked[key], "seed": request.seed}
     names = ("protocol_fingerprint", "teacher_source", "teacher_arguments", "seed", "device")
-    asked = [request.identity[name] for name in names]
     kinds = ("protocol", "teacher source", "teacher arguments", "seed", "device")
-    pairs = {kind: pair for kind, *pair in zip(kinds, found, asked, strict=True)}
-    for what, (there, asked) in pairs.items():
-        if there != asked:
+    for what, name, there in zip(kinds, names, found, strict=True):
+        if there != identity[name]:
             raise LyceumError(
                 f"{request.folder} holds a finished run with another {what}; give --fresh to "
                 "replace it, or --runs to write to another folder"
