@@ -17,13 +17,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from benchmark.children import BEYOND_LIMIT, USUAL, Children, Limits, Watcher
+from benchmark.children import USUAL, Children, Limits, Watcher
+from benchmark.chronicle import last_progress
 from benchmark.devices import QUIET
 from benchmark.errors import LyceumError
 from benchmark.lease import STALE_AFTER
 from benchmark.provenance import ROOT
-from benchmark.run import BUSY, RunRequest, as_json, fail
-from benchmark.sweep import RETRIES, RunResult, standing
+from benchmark.run import BUSY, RunRequest, as_json
+from benchmark.sweep import RETRIES, RunResult, crashed, ended, standing
 
 LOOK_EVERY = 0.5  # seconds between two looks at what was submitted
 TELL_EVERY = 2.0  # seconds between two looks into the folders of running runs
@@ -120,28 +121,20 @@ def _take(job: _Job, request: RunRequest, retries: int) -> RunResult | None:
     except Exception as error:  # whatever an engine raises when it loses a worker
         code, message = 1, f"lost by the engine: {type(error).__name__}: {str(error)[:300]}"
     job.future = None
-    if code == 0:
-        return RunResult(request, "finished")
     if code == BUSY and job.waited < 2 * STALE_AFTER:
         # Its last worker is gone, but the run's own process may need a moment to notice.
         job.waited += WAIT_BUSY
         job.again = time.monotonic() + WAIT_BUSY
         return None
-    if code == BEYOND_LIMIT:
-        message = f"{request.label}, seed {request.seed}: {message}"
-        fail(request, "limit", message)
-    if code in (2, BEYOND_LIMIT, BUSY):
-        return RunResult(request, "failed", message)
-    job.tries += 1
-    if job.tries > retries:
-        return RunResult(request, "crashed", message or f"its process ended with code {code}")
-    return None
+    result = ended(request, code, message)
+    if result is None:
+        job.tries += 1
+        result = crashed(request, code, message) if job.tries > retries else None
+    return result
 
 
 def _tell(requests: Sequence[RunRequest], watch: Watcher) -> None:
     """Say how far runs are, as their logs say: they may be anywhere."""
-    from benchmark.chronicle import last_progress
-
     for request in requests:
         event = last_progress(request.folder)
         if event is not None:

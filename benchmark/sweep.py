@@ -142,11 +142,24 @@ def attempt(request: RunRequest, children: Children, watch: Watcher, retries: in
         code, message = children.execute(request, watch)
         if children.stopped:
             return RunResult(request, "stopped")
-        if code == 0:
-            return RunResult(request, "finished")
-        if code == BEYOND_LIMIT:
-            message = f"{request.label}, seed {request.seed}: {message}"
-            fail(request, "limit", message)
-        if code in (2, BEYOND_LIMIT, BUSY):
-            return RunResult(request, "failed", message)
+        result = ended(request, code, message)
+        if result is not None:
+            return result
+    return crashed(request, code, message)
+
+
+def ended(request: RunRequest, code: int, message: str) -> RunResult | None:
+    """What the exit code of a run's process says; None if another attempt may do better."""
+    if code == 0:
+        return RunResult(request, "finished")
+    if code == BEYOND_LIMIT:
+        message = f"{request.label}, seed {request.seed}: {message}"
+        fail(request, "limit", message)
+    if code in (2, BEYOND_LIMIT, BUSY):
+        return RunResult(request, "failed", message)
+    return None
+
+
+def crashed(request: RunRequest, code: int, message: str) -> RunResult:
+    """The end of a run whose process died too often."""
     return RunResult(request, "crashed", message or f"its process ended with code {code}")
