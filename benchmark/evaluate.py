@@ -104,6 +104,7 @@ class TestSetEvaluator:
 
     def __init__(self, task: SupervisedTask):
         self.inputs, self.targets = task.test
+        self.metric = METRICS[task.metric]
         self.level, self.labels = task.test_level, list(task.level_names)
         if self.level is None:
             self.level = self.targets
@@ -115,11 +116,25 @@ class TestSetEvaluator:
             self.half[members[1::2]] = 1
 
     def evaluate(self, student: SupervisedStudent, k: int) -> Evaluation:
-        """Return per-level accuracy and minus the loss."""
+        """Return per-level success, by the task's metric, and minus the loss."""
         logits = student.predict(self.inputs)["logits"].astype(np.float64)
-        correct = (logits.argmax(axis=1) == self.targets).astype(float)
+        correct = self.metric(logits, self.targets)
         loss = cross_entropy(logits, self.targets)
         return halves(-loss, correct, self.level, self.half, len(self.labels))
+
+
+def accuracy(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """1 where the largest of the logits (n, classes) is the target's, else 0."""
+    return (logits.argmax(axis=1) == targets).astype(float)
+
+
+def reciprocal_rank(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """1 / the rank (n,) of the target among the logits (n, classes); ties share their mean rank."""
+    own = np.take_along_axis(logits, targets[:, None], axis=1)
+    return 1 / ((logits > own).sum(axis=1) + ((logits == own).sum(axis=1) + 1) / 2)
+
+
+METRICS = {"accuracy": accuracy, "reciprocal rank": reciprocal_rank}
 
 
 def examples(

@@ -91,7 +91,7 @@ class SupervisedTask(ABC):
     proposed task stands for ``examples`` examples. See ``environments.supervised.generator``.
     """
 
-    metric: ClassVar[str] = "accuracy"
+    metric: ClassVar[str] = "accuracy"  # success on the test set, or "reciprocal rank"
     task_parameters: tuple[TaskParameter, ...] = ()
     examples: int = 1
     input_shape: tuple[int, ...]

@@ -1,7 +1,8 @@
-"""What a classifier may be made of: convolutions, recurrent layers, a transformer encoder.
+"""What a classifier may be made of: convolutions, recurrent layers, a transformer, choosers.
 
 Each body turns inputs (n, *input_shape) into an embedding (n, width); one linear layer turns that
-into logits. Shapes without an axis that a body needs get one: a convolution folds a vector of s x s
+into logits. Choosers take a query and one candidate per class, and give each candidate a logit.
+Shapes without an axis that a body needs get one: a convolution folds a vector of s x s
 numbers into a square image, and takes any other vector for an image of one row; a sequence of plain
 numbers has one channel.
 
@@ -23,7 +24,9 @@ from torch import nn
 from torch.func import functional_call
 
 RECURRENT = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
-ARCHITECTURES = ("mlp", "cnn", *RECURRENT, "transformer")
+CHOOSERS = ("scorer", "dual")
+ARCHITECTURES = ("mlp", "cnn", *RECURRENT, "transformer", *CHOOSERS)
+SCALE = 10.0  # what a dual encoder's cosines are multiplied by, to begin with
 
 
 class Convolutions(nn.Module):
@@ -140,6 +143,56 @@ def of_head(every: torch.Tensor, head: torch.Tensor, heads: int) -> torch.Tensor
     return every.view(len(head), heads, -1)[rows, head]
 
 
+class Layers(nn.Sequential):
+    """Linear layers with ReLU after each but, unless ``last``, the last one."""
+
+    def __init__(self, inputs: int, hidden: Sequence[int], last: bool):
+        parts: list[nn.Module] = []
+        for width, units in itertools.pairwise((inputs, *hidden)):
+            parts += [nn.Linear(width, units), nn.ReLU()]
+        super().__init__(*(parts if last else parts[:-1]))
+
+
+class Scorer(nn.Module):
+    """Gives every candidate a score from query q, candidate a and their product q a, together.
+
+    Row 0 of an input is the query, the others are the candidates, whose scores are the logits. The
+    embedding is the mean of the candidates' last hidden layers.
+    """
+
+    def __init__(self, input_shape: Sequence[int], hidden: Sequence[int]):
+        super().__init__()
+        self.layers = Layers(3 * input_shape[1], hidden, last=True)
+        self.score = nn.Linear(hidden[-1], 1)
+
+    def forward(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits (n, candidates) and embeddings (n, width) of inputs (n, 1 + candidates, d)."""
+        query, others = inputs[:, :1].expand_as(inputs[:, 1:]), inputs[:, 1:]
+        states = self.layers(torch.cat([query, others, query * others], dim=2))
+        return self.score(states)[:, :, 0], states.mean(dim=1)
+
+
+class DualEncoder(nn.Module):
+    """Encodes the query and every candidate apart; logits are their scaled cosines.
+
+    With cross-entropy the loss is InfoNCE over the candidates of an input (van den Oord et al.,
+    2018, https://arxiv.org/abs/1807.03748), with a learned scale as in CLIP (Radford et al., 2021,
+    https://arxiv.org/abs/2103.00020). The embedding is the query's, of length 1.
+    """
+
+    def __init__(self, input_shape: Sequence[int], hidden: Sequence[int]):
+        super().__init__()
+        self.query, self.other = (Layers(input_shape[1], hidden, last=False) for _ in range(2))
+        self.log_scale = nn.Parameter(torch.zeros(()))
+
+    def forward(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits (n, candidates) and embeddings (n, width) of inputs (n, 1 + candidates, d)."""
+        query = nn.functional.normalize(self.query(inputs[:, 0]), dim=1)
+        others = nn.functional.normalize(self.other(inputs[:, 1:]), dim=2)
+        cosines = torch.einsum("nd,nkd->nk", query, others)
+        return SCALE * self.log_scale.exp() * cosines, query
+
+
 class Stateless:
     """A network as a function of its inputs and parameters, which its caller keeps.
 
@@ -226,6 +279,15 @@ def build(
             f"a transformer needs equal widths that attention_heads divides, but hidden is "
             f"{list(hidden)} and attention_heads {attention_heads}"
         )
+    if architecture in CHOOSERS:
+        chooser = Scorer if architecture == "scorer" else DualEncoder
+        if heads > 1 or len(input_shape) != 2 or input_shape[0] != num_classes + 1:
+            raise ValueError(
+                f"a {architecture} needs one head and inputs ({num_classes + 1}, numbers), a query "
+                f"and one row per class, but heads is {heads} and inputs are {tuple(input_shape)}"
+            )
+        with torch.device("meta"):
+            return Stateless(chooser(input_shape, hidden))
     with torch.device("meta"):  # shapes only: torch's own initial values draw globally
         body = bodies.get(architecture, lambda: Recurrent(architecture, input_shape, hidden))()
         return Stateless(Network(body, num_classes, heads))

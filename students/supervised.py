@@ -41,7 +41,8 @@ class Classifier(SupervisedStudent):
         learning_rate: Adam's step size, > 0.
         betas: Adam's decay rates of the two moments, each in [0, 1).
         epsilon: Adam's term against division by zero, > 0.
-        architecture: "mlp", "cnn", "rnn", "gru", "lstm" or "transformer".
+        architecture: "mlp", "cnn", "rnn", "gru", "lstm", "transformer", or for inputs of a query
+            and one candidate per class "scorer" and "dual".
         heads: output layers of any architecture but "cnn"; with more than one, the last input
             channel (of an MLP: the last number of an input) holds the number of the one that
             answers and is hidden from the rest.

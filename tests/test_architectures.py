@@ -195,3 +195,54 @@ def test_sequence_students_remember_the_first_step(kind):
 def test_options_that_do_not_fit(options, match):
     with pytest.raises(ValueError, match=match):
         Classifier((6,), 3, seed=0, **options)
+
+
+# Choosers: a query and one candidate per class
+
+
+CHOOSERS = {"scorer": {"hidden": (16, 8)}, "dual": {"hidden": (16, 8)}}
+
+
+def chooser(kind, seed=0, **options):
+    return Classifier((5, 6), 4, seed=seed, architecture=kind, **{**CHOOSERS[kind], **options})
+
+
+@pytest.mark.parametrize("kind", CHOOSERS)
+def test_a_chooser_learns_which_candidate_is_like_the_query(kind):
+    rng = np.random.default_rng(0)
+    inputs = rng.normal(size=(400, 5, 6)).astype(np.float32)
+    targets = (inputs[:, 1:] * inputs[:, :1]).sum(axis=2).argmax(axis=1)
+    ours, again = chooser(kind, learning_rate=1e-2), chooser(kind, learning_rate=1e-2)
+    for step in range(150):
+        if step == 100:
+            again.load_state_dict(ours.state_dict())
+        for each in (ours, again) if step >= 100 else (ours,):
+            each.train(inputs, targets)
+    found = ours.predict(inputs)
+    assert (found["logits"].argmax(axis=1) == targets).mean() > 0.75
+    assert found["embedding"].shape == (400, 8)
+    assert np.array_equal(found["logits"], again.predict(inputs)["logits"])
+    # Candidates are judged alike wherever they stand.
+    order = [0, 3, 1, 4, 2]
+    moved = ours.predict(inputs[:, order])["logits"]
+    assert np.allclose(moved, found["logits"][:, np.array(order[1:]) - 1], atol=1e-5)
+
+
+def test_a_dual_encoder_by_hand():
+    ours = chooser("dual", hidden=(7,))
+    inputs = data((5, 6), classes=4)[0]
+    names = dict(zip(*_named(ours), strict=True))
+    sides = ((inputs[:, :1], "query"), (inputs[:, 1:], "other"))
+    codes = [rows @ names[f"{side}.0.weight"].T + names[f"{side}.0.bias"] for rows, side in sides]
+    codes = [code / np.linalg.norm(code, axis=2, keepdims=True) for code in codes]
+    expected = 10 * (codes[0] * codes[1]).sum(axis=2)
+    assert np.allclose(ours.predict(inputs)["logits"], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", CHOOSERS)
+def test_a_chooser_needs_a_row_per_class_beside_the_query(kind):
+    for shape, classes in (((5, 6), 5), ((30,), 4)):
+        with pytest.raises(ValueError, match="a query and one row per class"):
+            Classifier(shape, classes, seed=0, architecture=kind, hidden=(8,))
+    with pytest.raises(ValueError, match="one head"):
+        chooser(kind, heads=2)

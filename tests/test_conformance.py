@@ -18,10 +18,12 @@ VARIANTS = {
     "decimal_addition": ({}, {"per_operand": True}, {"tasks": "items", "items": 900}),
     "grammar": ({}, {"tasks": "levels"}, {"tasks": "items", "items": 900}),
     "levels_topics": ({}, {"answers": "last", "groups": "levels", "noise_rates": (0.3, 0, 0, 0)}),
+    "match": ({}, {"tasks": "levels"}, {"tasks": "items", "items": 600}),
     "modular_sum": ({}, {"tasks": "items", "items": 900}),
     "shapes": ({}, {"tasks": "levels"}, {"tasks": "items", "items": 900}),
     "delayed_match": ({}, {"heads": "multi", "tasks": "items", "items": 500}),
     "n_parity": ({}, {"tasks": "levels", "heads": "multi"}, {"tasks": "items", "items": 500}),
+    "rerank": ({}, {"heuristic": "kde", "items": 300}),
     "sparse_parity": ({}, {"tasks": "levels"}, {"tasks": "items", "held_out": (0.1, 0.5)}),
     "stump_tracks": (
         *({"body": body} for body in BODIES),

@@ -2,10 +2,14 @@
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
+from benchmark.evaluate import TestSetEvaluator, reciprocal_rank
 from environments.supervised.decathlon6 import NEEDS, SIZES, Decathlon6
 from environments.supervised.levels_topics import LEVELS, LevelsTopics
+from environments.supervised.match import Match
 from environments.supervised.midtrain import CLASSES, GENERAL, SPECIAL, Midtrain
+from environments.supervised.rerank import Rerank, easiness, heuristics
 from environments.supervised.topics_quality import TOPICS, TopicsQuality
 
 
@@ -176,3 +180,86 @@ def test_noise_of_levels_touches_final_answers_only():
     ):
         with pytest.raises(ValueError, match=match):
             LevelsTopics(0, **options)
+
+
+# Re-ranking
+
+
+def test_heuristics_and_easiness_by_hand():
+    scores = np.array([[1.0, 3.0, 2.0, 3.0]])
+    assert heuristics(scores, "rank").tolist() == [[0.25, 1.0, 1 / 3, 1.0]]
+    assert heuristics(scores, "score").tolist() == [[0.0, 1.0, 0.5, 1.0]]
+    kde = heuristics(scores, "kde")[0]
+    width = np.std(scores, ddof=1) * 4**-0.2
+    by_hand = norm.cdf((scores[0][:, None] - scores[0]) / width).mean(axis=1)
+    assert np.allclose(kde, by_hand)
+    h = np.array([[0.25, 1.0, 0.5], [0.25, 1.0, 0.5]])
+    assert easiness(h, np.array([1, 0])).tolist() == [0.75, 0.125]
+
+
+def test_lexical_queries_are_easy_for_the_ranker_and_semantic_ones_are_traps():
+    task = Rerank(8)
+    wrong = task.truth["mislabelled"]
+    assert task.group.mean() == pytest.approx(0.4, abs=0.04)
+    assert wrong.mean() == pytest.approx(0.1, abs=0.025)
+    easy, trap = task.prior[(task.group == 0) & ~wrong], task.prior[(task.group == 1) & ~wrong]
+    assert easy.mean() < 0.5 < 0.9 < trap.mean() and 0 <= task.prior.min() <= task.prior.max() <= 1
+    assert np.corrcoef(task.prior, wrong)[0, 1] > 0.1  # a wrong label looks hard
+    inputs, targets = task.test
+    chance = (1 / np.arange(1, 21)).mean()
+    by_words = reciprocal_rank(task.overlap(inputs), targets)
+    by_map = reciprocal_rank(task.oracle(inputs), targets)
+    assert by_words[:300].mean() > 0.8 and by_words[300:].mean() < chance
+    assert by_map[:300].mean() > 0.9 and by_map[300:].mean() > 0.9
+    close = task.overlap(inputs) > 0.4
+    close[np.arange(600), targets] = False
+    assert close[300:].sum() / (300 * 19) == pytest.approx(0.35, abs=0.06)
+    for options, match in (({"heuristic": "bm25"}, "heuristic"), ({"items": 0}, "items")):
+        with pytest.raises(ValueError, match=match):
+            Rerank(0, **options)
+
+
+def test_success_in_reranking_is_the_mean_reciprocal_rank():
+    logits = np.array([[3.0, 2.0, 1.0, 0.0]] * 4)
+    assert reciprocal_rank(logits, np.arange(4)).tolist() == [1, 1 / 2, 1 / 3, 1 / 4]
+    assert reciprocal_rank(np.zeros((1, 3)), np.array([2])).tolist() == [0.5]  # ties: rank 2
+
+    class Words:
+        def predict(self, inputs):
+            return {"logits": task.overlap(inputs)}
+
+    task = Rerank(0, items=50)
+    found = TestSetEvaluator(task).evaluate(Words(), 0)
+    expected = reciprocal_rank(task.overlap(task.test[0]), task.test[1])[:300].mean()
+    assert (found.success_a[0] + found.success_b[0]) / 2 == pytest.approx(expected, abs=1e-6)
+
+
+# Matching
+
+
+def test_matching_by_the_true_matrices_gets_harder_with_near_candidates():
+    task = Match(0)
+    near = np.repeat([[0.0], [5.0], [10.0], [15.0]], 1000, axis=0)
+    inputs, targets = task.sample(near, np.random.default_rng(0))
+    found = (task.oracle(inputs).argmax(axis=1) == targets).reshape(4, 1000).mean(axis=1)
+    assert found[0] > 0.98 and (np.diff(found) < -0.01).all() and found[3] > 0.7
+    assert np.bincount(targets, minlength=16) / 4000 == pytest.approx(np.full(16, 1 / 16), abs=0.02)
+    clear = Match(0, noise=0.0)
+    inputs, targets = clear.sample(near, np.random.default_rng(1))
+    assert np.array_equal(clear.oracle(inputs).argmax(axis=1), targets)
+    assert np.allclose(clear.oracle(inputs).max(axis=1), 0, atol=1e-4)  # one identity, two views
+
+
+def test_as_many_candidates_are_near_as_the_task_says():
+    task = Match(0, noise=0.0)
+    near = np.arange(16.0)[:, None].repeat(50, axis=0)
+    inputs, targets = task.sample(near, np.random.default_rng(2))
+    identity = inputs[:, 1:] @ task._second  # (n, 16, 8)
+    gaps = np.linalg.norm(identity[:, :, None] - task._centres, axis=3)
+    cluster = gaps.argmin(axis=2)
+    own = cluster[np.arange(len(targets)), targets]
+    found = (cluster == own[:, None]).sum(axis=1) - 1
+    # Some identities lie nearer to another centre than to their own.
+    assert np.corrcoef(found, near[:, 0])[0, 1] > 0.9 and np.abs(found - near[:, 0]).mean() < 1.5
+    with pytest.raises(ValueError, match="noise"):
+        Match(0, noise=-1.0)
