@@ -14,8 +14,9 @@ from benchmark.ledger import Ledger
 from benchmark.loops.batch import BatchLoop
 from benchmark.loops.episodic import EpisodicLoop
 from benchmark.loops.listener import Listener
-from benchmark.probe import SupervisedProbe, WorldProbe
+from benchmark.probe import ASKING, SupervisedProbe, WorldProbe
 from benchmark.protocol import Protocol
+from benchmark.reference import ReferenceSchool
 from benchmark.registry import TABLES, load, public_hyperparameters
 from benchmark.telling import box_space, build_teacher, supervised_space
 from environments.base import ProceduralEnv, SupervisedTask
@@ -100,20 +101,17 @@ def _supervised(
     )
     space = supervised_space(task)
     teacher = build_teacher(protocol, teacher_name, arguments, space, stream["teacher"])
-    student = _build(
-        protocol,
-        "student",
-        protocol.student.name,
-        protocol.student.options,
-        task.input_shape,
-        task.num_classes,
-        seed=stream["student"],
-        device=device,
-    )
-    ledger = Ledger(protocol.budget.total)
+
+    def new_student(seed: int) -> SupervisedStudent:
+        facts = (protocol.student.name, protocol.student.options, task.input_shape)
+        return _build(protocol, "student", *facts, task.num_classes, seed=seed, device=device)
+
+    student, budget = new_student(stream["student"]), protocol.budget
+    ledger = Ledger(budget.total)
     if _asks_probe(teacher):
-        teacher.probe = SupervisedProbe(task, student, ledger, teacher.privileges, stream["probe"])
-    budget = protocol.budget
+        school = ReferenceSchool(task, new_student, ledger, budget.parallel, stream["probe"])
+        facts = (task, student, ledger, teacher.privileges, stream["probe"])
+        teacher.probe = SupervisedProbe(*facts, school)
     loop = BatchLoop(
         GuardedTeacher(teacher, ledger, budget.teacher_call_seconds),
         student,
@@ -291,4 +289,4 @@ def check_held_out(protocol: Protocol, world: ProceduralEnv, held_out: Procedura
 
 
 def _asks_probe(teacher: Teacher) -> bool:
-    return bool({"probe", "value_function", "validation_labels"} & set(teacher.privileges))
+    return bool(ASKING & set(teacher.privileges))

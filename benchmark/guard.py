@@ -32,6 +32,15 @@ class GuardedTeacher:
         self.weighs = callable(getattr(teacher, "weigh", None))
         self.watch = Watch()
 
+    def prepare(self) -> bool:
+        """Let a teacher that has a ``prepare`` do it, once in a run; return whether it did."""
+        action = getattr(self.teacher, "prepare", None)
+        if self.ledger.prepared or not callable(action):
+            return False
+        self._call("prepare", action)
+        self.ledger.prepared = True
+        return True
+
     def propose(self, count: int) -> tuple[np.ndarray, Proposal]:
         """Return the numbers (count,) of the proposed tasks and the validated proposal."""
         progress = self.ledger.progress

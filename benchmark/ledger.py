@@ -19,7 +19,8 @@ class Ledger:
 
     Attributes: ``student`` presentations or environment steps of the student; ``forward``,
     ``backward``, ``steps`` and ``questions`` what the probe did for the teacher; ``proposed``
-    tasks so far.
+    tasks so far; ``prepared`` whether the teacher has had its moment before the first;
+    ``references`` reference students that were trained for it.
     """
 
     total: int
@@ -29,6 +30,8 @@ class Ledger:
     steps: int = 0
     questions: int = 0
     proposed: int = 0
+    prepared: bool = False
+    references: int = 0
     cpu: dict[str, float] = field(default_factory=lambda: dict.fromkeys(ROLES, 0.0))
     wall: float = 0.0
 

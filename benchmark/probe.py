@@ -14,9 +14,13 @@ import numpy as np
 from benchmark.errors import TeacherError
 from benchmark.evaluate import MASTERY, cross_entropy, examples, per_task, play
 from benchmark.ledger import Ledger
+from benchmark.reference import ReferenceSchool
 from environments.base import SupervisedTask
 from environments.vector import VectorWorlds
 from students.base import Student, SupervisedStudent
+
+# To whom a probe is handed over: who declares one of these privileges.
+ASKING = frozenset({"probe", "value_function", "validation_labels", "reference_model"})
 
 
 class SupervisedProbe:
@@ -35,9 +39,10 @@ class SupervisedProbe:
         ledger: Ledger,
         privileges: tuple[str, ...],
         stream: int,
+        school: ReferenceSchool | None = None,
     ):
         self._task, self._student, self._ledger, self._stream = task, student, ledger, stream
-        self._privileges = privileges
+        self._privileges, self._school = privileges, school
 
     def loss(self, tasks: np.ndarray) -> np.ndarray:
         """Cross-entropy (n,) of each task under the current student."""
@@ -79,18 +84,48 @@ class SupervisedProbe:
         ``validation_labels``.
         """
         if isinstance(reference, str):
-            if reference != "validation" or "validation_labels" not in self._privileges:
-                raise TeacherError(
-                    f"probe.alignment(reference={reference!r}) needs the privilege "
-                    "'validation_labels' and the word 'validation'"
-                )
-            pair = self._task.validation
+            pair = self._validation(f"probe.alignment(reference={reference!r})", reference)
         else:
             pair = self._examples(reference)[:2]
         inputs, targets, owner = self._examples(tasks)
         self._ledger.forward += 2 * len(inputs) + len(pair[0])
         self._ledger.backward += len(pair[0])
         return per_task(self._student.alignment(inputs, targets, pair), owner)
+
+    def reference_loss(
+        self, tasks: np.ndarray, learn_from: np.ndarray | str, share: float
+    ) -> np.ndarray:
+        """Loss (n,) of each task under a fresh student trained for this question.
+
+        The reference has the run's own kind of student and batch size and a seed of its own. It
+        learns from the tasks ``learn_from`` (m, ...), in reshuffled passes, or from "validation"
+        with the privilege ``validation_labels``, and is then thrown away: who asks keeps the
+        answer. It is trained on ``share`` of the budget's presentations, in (0, 1], which are
+        spent; each example of ``tasks`` costs a forward pass more.
+
+        Raises:
+            TeacherError: the privilege ``reference_model`` is not declared, a share out of range or
+                more than is left of the budget, or nothing to learn from.
+        """
+        if "reference_model" not in self._privileges or self._school is None:
+            raise TeacherError("probe.reference_loss() needs the privilege 'reference_model'")
+        pair = None
+        if isinstance(learn_from, str):
+            call = f"probe.reference_loss(learn_from={learn_from!r})"
+            pair = self._validation(call, learn_from)
+        reference = self._school.train(None if pair else np.asarray(learn_from), pair, share)
+        inputs, targets, owner = self._examples(tasks)
+        self._ledger.forward += len(inputs)
+        logits = reference.predict(inputs)["logits"].astype(np.float64)
+        return per_task(cross_entropy(logits, targets), owner)
+
+    def _validation(self, call: str, word: str) -> tuple[np.ndarray, np.ndarray]:
+        """The validation set, for those who may see it and ask for it by its name."""
+        if word != "validation" or "validation_labels" not in self._privileges:
+            raise TeacherError(
+                f"{call} needs the privilege 'validation_labels' and the word 'validation'"
+            )
+        return self._task.validation
 
     def _examples(
         self, tasks: np.ndarray, seeds: np.ndarray | None = None

@@ -104,15 +104,18 @@ class Recorder:
         assembly, ledger = self.assembly, self.assembly.ledger
         with ledger.charge("evaluation"):
             evaluation = assembly.evaluator.evaluate(assembly.student, len(self.rows))
+        spent = {
+            "student": ledger.student,
+            "teacher": ledger.teacher,
+            "updates": assembly.student.updates,
+            "forward": ledger.forward,
+            "backward": ledger.backward,
+        }
+        if "reference_model" in assembly.teacher.privileges:
+            spent["references"] = ledger.references
         row = {
             "k": len(self.rows),
-            "spent": {
-                "student": ledger.student,
-                "teacher": ledger.teacher,
-                "updates": assembly.student.updates,
-                "forward": ledger.forward,
-                "backward": ledger.backward,
-            },
+            "spent": spent,
             "evaluation": {k: v.tolist() for k, v in vars(evaluation).items()},
             "cpu": dict(ledger.cpu),
             "wall": self._wall(),

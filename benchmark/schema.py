@@ -1,7 +1,7 @@
 """What the files of a run and of a submission hold: strict models with rules across fields.
 
 The models are the single source of ``leaderboards/schema/*.json``; a change of a model needs a new
-schema number.
+schema number, unless it only adds what files may leave out and older files stay what they were.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from pydantic import (
     ConfigDict,
     Field,
     PrivateAttr,
+    SerializerFunctionWrapHandler,
+    model_serializer,
     model_validator,
 )
 
@@ -111,13 +113,23 @@ class EvaluationRows(Model):
 
 
 class Spent(Model):
-    """Cumulative amounts per grid point; student + teacher are in the budget's unit."""
+    """Cumulative amounts per grid point; student + teacher are in the budget's unit.
+
+    ``forward`` and ``backward`` are the teacher's, the training of ``references`` included: so many
+    reference students.
+    """
 
     student: list[Count]
     teacher: list[Amount]
     updates: list[Count]
     forward: list[Count]
     backward: list[Count]
+    references: list[Count] | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_unused(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Records of runs without reference students say nothing of them."""
+        return {name: values for name, values in dump(self).items() if values is not None}
 
 
 class RunRecord(Model):

@@ -25,6 +25,7 @@ from benchmark.errors import LyceumError, print_error
 from benchmark.evaluate import Evaluation, task_labels
 from benchmark.leaderboard import START_TOLERANCE, build_board, gaps
 from benchmark.metrics import pooled_score
+from benchmark.probe import ASKING
 from benchmark.protocol import Protocol
 from benchmark.provenance import provenance
 from benchmark.record import SUBMISSION_BYTES, check_against, read_submission, validate
@@ -35,7 +36,6 @@ from benchmark.schema import Submission, SubmittedRun
 from benchmark.strict_json import read_json
 from benchmark.submissions import BOARD_FILE, merge, read_folder
 
-ASKS = {"probe", "value_function", "validation_labels"}
 CHECKED = (
     "Checked: size, form, fingerprint, hashes, seeds, held-out tasks, budgets, shares, starts, "
     "copies and every score. Not checked without --rerun: that the teacher gives these curves. "
@@ -115,7 +115,7 @@ class Verifier:
         wrong = np.abs(steps) if self.protocol.task.kind == "supervised" else -steps
         if (wrong > 1e-6 * self.protocol.budget.total).any():
             yield "spent.teacher: does not match spent.forward and spent.backward"
-        asks = ASKS & set(teacher.privileges) or "loss_after" in teacher.signals
+        asks = ASKING & set(teacher.privileges) or "loss_after" in teacher.signals
         if not asks and (np.array(spent.teacher) > 0).any():
             yield "spent.teacher: a teacher that declares no question was billed for some"
 

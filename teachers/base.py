@@ -11,8 +11,8 @@ import numpy as np
 from gymnasium import spaces
 
 SIGNALS = ("loss", "loss_after", "logits", "embedding", "initial_observation", "trajectory")
-PRIVILEGES = ("probe", "value_function", "reference_model", "validation_labels")
-PRIVILEGES += ("groups", "prior", "noise_rate", "knowledge:low", "knowledge:high")
+PRIVILEGES = ("probe", "value_function", "reference_model", "validation_labels", "groups")
+PRIVILEGES += ("prior", "noise_rate", "knowledge:low", "knowledge:high")
 
 
 @dataclass(frozen=True)
@@ -82,11 +82,11 @@ class Outcomes:
 
 
 class Teacher:
-    """Decides what a student trains on next. One file, one class, two methods.
+    """Decides what a student trains on next: one class, two methods.
 
     Hyperparameters are keywords with defaults; out-of-range values raise ``ValueError``. ``memory``
-    names the attributes saved beside the generator, for exact continuation. A teacher may also
-    define ``weigh(batch) -> (n,)``; the batch holds "tasks" and detached "loss" and "logits".
+    names what is saved beside the generator. A teacher may also have ``weigh(batch) -> (n,)`` (of
+    "tasks" and detached "loss" and "logits") and ``prepare()``, once before the first proposal.
     """
 
     reference: ClassVar[str] = ""  # paper, year, link

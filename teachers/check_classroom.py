@@ -135,6 +135,12 @@ class FakeProbe:
         middle = 0.5 if isinstance(reference, str) else self._pupil.difficulty(reference).mean()
         return 1.0 - np.abs(self._pupil.difficulty(tasks) - middle)
 
+    def reference_loss(
+        self, tasks: np.ndarray, learn_from: np.ndarray | str, share: float
+    ) -> np.ndarray:
+        """Return what another student finds of tasks (n,): their difficulty."""
+        return self._pupil.difficulty(tasks)
+
     def value(self, observations: np.ndarray) -> np.ndarray:
         """Return the value (n,) of initial observations (n, 2)."""
         return 200.0 * (self._pupil.competence - np.asarray(observations)[:, 0])
@@ -192,13 +198,16 @@ class Lesson:
 
     def __init__(self, teacher: Teacher, pupil: Pupil):
         self.teacher, self.pupil = teacher, pupil
-        self.proposed = 0
+        self.proposed, self.prepared = 0, False
         self.touched: set[str] = set()
         if PROBED & set(teacher.privileges):
             teacher.probe = FakeProbe(pupil)
 
     def propose(self, count: int) -> tuple[Proposal, np.ndarray]:
         """Return a proposal and the numbers (count,) of its tasks."""
+        if self.proposed == 0 and not self.prepared and hasattr(self.teacher, "prepare"):
+            self.teacher.prepare()
+        self.prepared = True
         proposal = self.teacher.propose(count, min(1.0, self.proposed / self.horizon))
         numbers = self.proposed + np.arange(len(proposal.tasks))
         self.proposed += len(numbers)

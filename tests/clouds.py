@@ -9,7 +9,8 @@ import numpy as np
 from benchmark.guard import GuardedTeacher
 from benchmark.ledger import Ledger
 from benchmark.loops.batch import BatchLoop
-from benchmark.probe import SupervisedProbe
+from benchmark.probe import ASKING, SupervisedProbe
+from benchmark.reference import ReferenceSchool
 from environments.base import SupervisedTask
 from students.supervised import Classifier
 from teachers.base import Outcomes, TaskSpace
@@ -44,6 +45,10 @@ class Clouds(SupervisedTask):
         return self.inputs[tasks], self.label[tasks]
 
 
+def new_student(seed):
+    return Classifier((8,), 4, seed=seed, hidden=(32,))
+
+
 class Lesson:
     """What a run on clouds left behind.
 
@@ -55,9 +60,10 @@ class Lesson:
         self.task, self.ledger = task, Ledger(total)
         space = TaskSpace(task.task_space, label=task.label, group=task.group, prior=task.prior)
         self.teacher = cls(space, seed=seed, **options)
-        self.student = Classifier((8,), 4, seed=seed, hidden=(32,))
-        if {"probe", "validation_labels"} & set(self.teacher.privileges):
-            facts = task, self.student, self.ledger, self.teacher.privileges, 0
+        self.student = new_student(seed)
+        if ASKING & set(self.teacher.privileges):
+            school = ReferenceSchool(task, new_student, self.ledger, 32, 0)
+            facts = task, self.student, self.ledger, self.teacher.privileges, 0, school
             self.teacher.probe = SupervisedProbe(*facts)
         guarded = GuardedTeacher(self.teacher, self.ledger, 30.0)
         self.heard, self.given = [], []

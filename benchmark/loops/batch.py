@@ -46,6 +46,9 @@ class BatchLoop:
     def run(self) -> None:
         """Train until the budget is spent; the listener evaluates and saves in between."""
         self.listener.on_progress(self)
+        # A reference student may cost several grid points: due before the student learns anything.
+        if self.teacher.prepare():
+            self.listener.on_progress(self)
         while (remaining := int(self.ledger.total - self.ledger.spent)) >= 1:
             # The teacher chooses the next tasks; asking the probe may have cost some budget.
             began, size = self.ledger.spent, min(self.chunk, remaining)

@@ -50,6 +50,8 @@ class EpisodicLoop:
         """``run``, with a stop wherever the student waits to learn together with others."""
         everything = np.arange(self.worlds.num_envs)
         self.listener.on_progress(self)
+        if self.teacher.prepare():
+            self.listener.on_progress(self)
         while self.ledger.spent < self.ledger.total:
             # Every world whose episode has ended is reset with a task of its own.
             if self.idle.size:
