@@ -77,11 +77,15 @@ class SupervisedProbe:
         score = per_task(-cross_entropy(logits, targets), owner)
         return {"score": score, "success": success, "length": np.bincount(owner)}
 
-    def alignment(self, tasks: np.ndarray, reference: np.ndarray | str) -> np.ndarray:
+    def alignment(
+        self, tasks: np.ndarray, reference: np.ndarray | str, step: np.ndarray | None = None
+    ) -> np.ndarray:
         """Inner product (n,) of each example's gradient with the mean gradient of ``reference``.
 
         ``reference`` holds tasks, or is "validation" for teachers with the privilege
-        ``validation_labels``.
+        ``validation_labels``. With ``step`` (n,) its gradient is taken where the student would be
+        after a step of gradient descent with these coefficients: a forward and a backward pass per
+        example more.
         """
         if isinstance(reference, str):
             pair = self._validation(f"probe.alignment(reference={reference!r})", reference)
@@ -90,7 +94,13 @@ class SupervisedProbe:
         inputs, targets, owner = self._examples(tasks)
         self._ledger.forward += 2 * len(inputs) + len(pair[0])
         self._ledger.backward += len(pair[0])
-        return per_task(self._student.alignment(inputs, targets, pair), owner)
+        if step is None:
+            return per_task(self._student.alignment(inputs, targets, pair), owner)
+        self._ledger.forward += len(inputs)
+        self._ledger.backward += len(inputs)
+        # A task of several examples shares its coefficient among them.
+        each = (np.asarray(step, dtype=np.float64) / np.bincount(owner))[owner]
+        return per_task(self._student.alignment(inputs, targets, pair, each), owner)
 
     def reference_loss(
         self, tasks: np.ndarray, learn_from: np.ndarray | str, share: float

@@ -46,7 +46,7 @@ class Student(ABC):
 
     @abstractmethod
     def observe(self, transitions: Transitions) -> bool | None:
-        """Learn from one step of all worlds; an update happens when the student has enough.
+        """Learn from one step of all worlds, with an update whenever there is enough for one.
 
         Only a student in a stack returns True: it waits until it has learned with the others.
         """
@@ -101,9 +101,15 @@ class SupervisedStudent(ABC):
 
     @abstractmethod
     def alignment(
-        self, inputs: np.ndarray, targets: np.ndarray, reference: tuple[np.ndarray, np.ndarray]
+        self,
+        inputs: np.ndarray,
+        targets: np.ndarray,
+        reference: tuple[np.ndarray, np.ndarray],
+        step: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Inner products (n,) of each example's gradient with the mean one of ``reference``."""
+        """Inner products (n,) of each example's gradient with ``reference``'s mean one, the latter
+        taken behind a step of gradient descent with coefficients ``step`` (n,), if given.
+        """
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:

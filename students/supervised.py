@@ -139,18 +139,24 @@ class Classifier(SupervisedStudent):
         return {"logits": _array(logits), "embedding": _array(embedding)}
 
     def alignment(
-        self, inputs: np.ndarray, targets: np.ndarray, reference: tuple[np.ndarray, np.ndarray]
+        self,
+        inputs: np.ndarray,
+        targets: np.ndarray,
+        reference: tuple[np.ndarray, np.ndarray],
+        step: np.ndarray | None = None,
     ) -> np.ndarray:
         """Inner products (n,) of each example's gradient with the mean one of ``reference``.
 
         With g the reference gradient and ĝ its direction, a central difference along ĝ gives all
         products in two forward passes: (ℓ_i(θ + δĝ) − ℓ_i(θ − δĝ)) · ‖g‖ / 2δ. Computed in float64
-        on copies; the student does not change.
+        on copies; the student does not change. With ``step`` (n,), g is the reference gradient at
+        θ − Σ step_i ∇ℓ_i(θ).
         """
-        base = self.parameters.detach().double()
-        point = base.clone().requires_grad_()
-        logits, _ = self._network(self._tensor(reference[0]).double(), self._views(point))
-        (gradient,) = torch.autograd.grad(self._losses(logits, reference[1]).mean(), point)
+        base = there = self.parameters.detach().double()
+        if step is not None:
+            weights = torch.from_numpy(np.array(step, dtype=np.float64)).to(self.device)
+            there = base - self._gradient(base, inputs, targets, weights)
+        gradient = self._gradient(there, *reference)
         length = gradient.norm()
         if not length > 0:
             return np.zeros(len(targets))
@@ -161,6 +167,21 @@ class Classifier(SupervisedStudent):
                 for step in (PROBE_STEP / length, -PROBE_STEP / length)
             )
             return _array((ahead - behind) * length / (2 * PROBE_STEP))
+
+    def _gradient(
+        self,
+        at: torch.Tensor,
+        inputs: np.ndarray,
+        targets: np.ndarray,
+        weights: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """The gradient of the mean loss, or of a weighted sum, at the parameters ``at``."""
+        point = at.clone().requires_grad_()
+        logits, _ = self._network(self._tensor(inputs).double(), self._views(point))
+        losses = self._losses(logits, targets)
+        total = losses.mean() if weights is None else (losses * weights).sum()
+        (gradient,) = torch.autograd.grad(total, point)
+        return gradient
 
     def state_dict(self) -> dict[str, Any]:
         """Parameters and Adam's moments, each (number of parameters,), and the update count."""

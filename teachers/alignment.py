@@ -64,10 +64,10 @@ class HeldOut(PoolTeacher):
         """Everything but the reference."""
         return self.free
 
-    def alignment(self, tasks: np.ndarray) -> np.ndarray:
-        """How much each of the tasks (n,) helps a draw of the reference (n,)."""
+    def alignment(self, tasks: np.ndarray, step: np.ndarray | None = None) -> np.ndarray:
+        """How much each of the tasks (n,) helps a draw of the reference, behind a ``step`` (n,)."""
         question = self.rng.permutation(self.held)[: self.size] + self.first
-        return np.asarray(asked_probe(self).alignment(tasks, question), dtype=np.float64)
+        return ask_alignment(self, tasks, question, step)
 
 
 class ByValidation:
@@ -79,9 +79,17 @@ class ByValidation:
         """Everything."""
         return np.arange(self.items)
 
-    def alignment(self, tasks: np.ndarray) -> np.ndarray:
-        """How much each of the tasks (n,) helps the validation set (n,)."""
-        return np.asarray(asked_probe(self).alignment(tasks, "validation"), dtype=np.float64)
+    def alignment(self, tasks: np.ndarray, step: np.ndarray | None = None) -> np.ndarray:
+        """How much each of the tasks (n,) helps the validation set, behind a ``step`` (n,)."""
+        return ask_alignment(self, tasks, "validation", step)
+
+
+def ask_alignment(
+    teacher: PoolTeacher, tasks: np.ndarray, reference: np.ndarray | str, step: np.ndarray | None
+) -> np.ndarray:
+    """What the teacher's probe says of the tasks' gradients and the reference's (n,)."""
+    ahead = {} if step is None else {"step": step}
+    return np.asarray(asked_probe(teacher).alignment(tasks, reference, **ahead), np.float64)
 
 
 def judged(alignment: np.ndarray) -> np.ndarray:

@@ -130,7 +130,9 @@ class FakeProbe:
         """Return features (n, 2)."""
         return np.stack([self._pupil.difficulty(tasks), np.ones(len(tasks))], axis=1)
 
-    def alignment(self, tasks: np.ndarray, reference: np.ndarray | str) -> np.ndarray:
+    def alignment(
+        self, tasks: np.ndarray, reference: np.ndarray | str, step: np.ndarray | None = None
+    ) -> np.ndarray:
         """Return how alike tasks and reference tasks (or "validation") are (n,)."""
         middle = 0.5 if isinstance(reference, str) else self._pupil.difficulty(reference).mean()
         return 1.0 - np.abs(self._pupil.difficulty(tasks) - middle)

@@ -11,7 +11,9 @@ Departures from the paper:
   their sum, as in the release and up to a factor in the harness, the reference loss after a virtual
   step falls by the sum of a_i V(l_i) / sum of V(l_j), up to a factor that Adam does not see. Here
   a_i comes from the probe after the real steps with those weights, where the paper takes it at the
-  end of a virtual step, before the real one.
+  end of a virtual step, before the real one. ``MWNetAhead`` and ``MWNetAheadValidation`` look
+  ahead as the paper does, batch by batch; their virtual step is one of gradient descent with a
+  length of its own, because the student's optimiser is not a teacher's to know.
 - The network's input is cut at 1e6.
 """
 
@@ -94,9 +96,13 @@ class MWNet(HeldOut):
         alignment = self.alignment(outcomes.tasks)
         for start in range(0, len(outcomes.tasks), self.batch):
             part = slice(start, start + self.batch)
-            helps = torch.from_numpy(alignment[part].astype(np.float32))
-            values = self.value(outcomes.loss[part])
-            self.net.descend(-(helps * values).sum() / (values.sum() + TINY))
+            self.learn(outcomes.loss[part], alignment[part])
+
+    def learn(self, losses: np.ndarray, alignment: np.ndarray) -> None:
+        """Take a step of the network for losses (n,) whose examples help so much (n,)."""
+        helps = torch.from_numpy(alignment.astype(np.float32))
+        values = self.value(losses)
+        self.net.descend(-(helps * values).sum() / (values.sum() + TINY))
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that exact continuation needs, the network included."""
@@ -128,4 +134,78 @@ class MWNetValidation(ByValidation, MWNet):
         batch: int = 32,
     ):
         options = {"hidden": hidden, "rate": rate, "batch": batch}
+        super().__init__(task_space, seed=seed, knowledge=knowledge, **options)
+
+
+class MWNetAhead(MWNet):
+    """``MWNet`` as in the paper: every batch asks where its own virtual step would lead.
+
+    Between the forward and the backward pass of a batch: with weights w = V(l) / sum of V(l) the
+    virtual step goes from the student's parameters by minus ``step`` times the sum of w_i times
+    example i's gradient; a_i is the product of that gradient with the reference's behind the step;
+    the network takes a step on minus the sum of a_i w_i, the derivative of the reference loss up to
+    a factor; its new weights are those of the real step.
+
+    A batch costs three forward passes and a backward pass per example, and a forward and a backward
+    pass per item of the reference.
+
+    Args: see ``MWNet``; ``batch`` is the student's.
+        step: length of the virtual step in units of the weighted mean gradient, in [1e-9, 1e3].
+
+    Raises:
+        ValueError: an argument is out of range, or a batch comes before ``probe`` is set.
+    """
+
+    signals = ()
+
+    def __init__(
+        self,
+        task_space: TaskSpace,
+        *,
+        seed: int,
+        knowledge: Knowledge | None = None,
+        step: float = 0.1,
+        hidden: int = 100,
+        rate: float = 1e-3,
+        reference_share: float = 0.1,
+        reference_size: int = 128,
+    ):
+        options = {"hidden": hidden, "rate": rate, "reference_share": reference_share}
+        options |= {"reference_size": reference_size}
+        super().__init__(task_space, seed=seed, knowledge=knowledge, **options)
+        require("mw_net", 1e-9, 1e3, step=step)
+        self.step = step
+
+    def weigh(self, batch: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Weights (n,) in [0, 1] of the batch's losses (n,), after a step of the network."""
+        values = super().weigh(batch)
+        share = values / (values.sum() + TINY)
+        helps = self.alignment(np.asarray(batch["tasks"]), self.step * share)
+        self.learn(batch["loss"], helps)
+        return super().weigh(batch)
+
+    def observe(self, outcomes: Outcomes) -> None:
+        """Nothing is left to learn from a report."""
+
+
+class MWNetAheadValidation(ByValidation, MWNetAhead):
+    """``MWNetAhead`` with the validation set for its reference, all of it for every batch.
+
+    Args: see ``MWNetAhead``.
+
+    Raises:
+        ValueError: an argument is out of range, or a batch comes before ``probe`` is set.
+    """
+
+    def __init__(
+        self,
+        task_space: TaskSpace,
+        *,
+        seed: int,
+        knowledge: Knowledge | None = None,
+        step: float = 0.1,
+        hidden: int = 100,
+        rate: float = 1e-3,
+    ):
+        options = {"step": step, "hidden": hidden, "rate": rate}
         super().__init__(task_space, seed=seed, knowledge=knowledge, **options)

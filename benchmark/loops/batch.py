@@ -62,9 +62,12 @@ class BatchLoop:
             every = None if proposal.weights is None else np.asarray(proposal.weights)[owner]
 
             # The student trains on the examples, batch by batch, in the order of the proposal.
-            reports = []
+            reports, asked = [], self.ledger.questions
             with self.ledger.charge("student"):
                 for start in range(0, size, self.batch_size):
+                    if self.ledger.questions > asked and self.broke(start):
+                        size = start  # asking while it weighed, the teacher spent the rest
+                        break
                     part = slice(start, start + self.batch_size)
                     weigh = self.weigher(tasks[part], None if every is None else every[part])
                     report = self.student.train(inputs[part], targets[part], weigh)
@@ -74,10 +77,16 @@ class BatchLoop:
             self.ledger.student += size
 
             # The teacher hears how each task went, in the order of its proposal.
-            self.report(began, numbers, chosen, owner, reports)
+            owner = owner[:size]
+            count = owner[-1] + 1
+            self.report(began, numbers[:count], chosen[:count], owner, reports)
 
             # Held-out evaluation and checkpoints, when they are due.
             self.listener.on_progress(self)
+
+    def broke(self, trained: int) -> bool:
+        """Whether nothing is left once ``trained`` presentations of this proposal are paid."""
+        return self.ledger.spent + trained >= self.ledger.total
 
     def weigher(self, tasks: np.ndarray, weights: np.ndarray | None) -> Callable | None:
         """Combine the proposal's weights and the teacher's ``weigh`` into one normalised rule."""
