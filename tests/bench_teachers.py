@@ -93,7 +93,9 @@ def cost(cls: type[Teacher]) -> float:
     lesson.horizon = rounds * count
     if lesson.teacher.probe is not None:
         teacher.probe = TimedProbe(teacher.probe)
-    teacher.propose, teacher.observe = watch.wrap(teacher.propose), watch.wrap(teacher.observe)
+    for name in ("prepare", "propose", "weigh", "observe"):
+        if hasattr(teacher, name):
+            setattr(teacher, name, watch.wrap(getattr(teacher, name)))
     for _ in range(rounds):
         lesson.step(count, bend)
     asked = teacher.probe.watch.seconds if teacher.probe is not None else 0.0
