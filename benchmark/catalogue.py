@@ -19,7 +19,7 @@ from teachers.status import STATUS
 KINDS = ("teachers", "protocols", "worlds", "tasks", "students")
 COSTS = Path(__file__).with_name("teacher_costs.json")  # written by tests/bench_teachers.py
 HEADINGS = ("name", "task spaces", "reads", "privileges", "µs per task", "status", "reference")
-WIDTHS = (17, 8, 11, 14, 8, 25, 13)  # 120 columns with their rules
+WIDTHS = (26, 8, 10, 14, 7, 20, 13)  # 120 columns with their rules
 PAGE = """# The catalogue of teachers
 
 Written by `python -m benchmark.catalogue`, also to be had as `lyceum list teachers`. What a

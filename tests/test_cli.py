@@ -2,39 +2,22 @@
 
 import io
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from benchmark.provenance import ROOT
+from tests.command_line import lyceum, lyceum_process
 
 PROTOCOLS = Path(__file__).parent / "data" / "protocols"
 TINY = str(PROTOCOLS / "tiny-digits.toml")
 CUBE = str(PROTOCOLS / "tiny-hypercube.toml")
 
 
-def lyceum(*arguments, cwd, timeout=300):
-    """Run the command line as a user does; return (exit code, standard output, standard error)."""
-    command = [sys.executable, "-m", "benchmark.cli", *map(str, arguments)]
-    done = subprocess.run(
-        command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=timeout
-    )
-    return done.returncode, done.stdout, done.stderr
-
-
-def environment():
-    import os
-
-    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
-
-
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A folder with finished runs of uniform and easy_first under the tiny protocol."""
     folder = tmp_path_factory.mktemp("finished")
-    code, out, err = lyceum(
+    code, out, err = lyceum_process(
         "run", TINY, "-t", "uniform", "-t", "easy_first", "--seeds", 5, cwd=folder
     )
     assert code == 0, err
@@ -252,15 +235,13 @@ def test_a_damaged_record_is_named_and_nothing_else_is_lost(tmp_path):
 def test_no_room_on_the_disk_is_one_sentence_and_loses_nothing(tmp_path):
     assert lyceum("run", TINY, "-t", "uniform", "--seeds", 1, cwd=tmp_path)[0] == 0
     finished = {path: path.read_bytes() for path in tmp_path.rglob("record.json")}
-    command = f"ulimit -f 8; exec {sys.executable} -m benchmark.cli run {TINY} -t uniform --seeds 3"
-    done = subprocess.run(
-        ["bash", "-c", command], cwd=tmp_path, env=environment(), capture_output=True, text=True
-    )
-    assert done.returncode == 2, done.stdout + done.stderr
-    assert "the disk is full" in done.stderr
-    assert "Traceback" not in done.stdout + done.stderr
+    again = ("run", TINY, "-t", "uniform", "--seeds", 3)
+    code, out, err = lyceum_process(*again, cwd=tmp_path, before="ulimit -f 8")
+    assert code == 2, out + err
+    assert "the disk is full" in err
+    assert "Traceback" not in out + err
     assert {path: path.read_bytes() for path in tmp_path.rglob("record.json")} == finished
-    code, out, _ = lyceum("run", TINY, "-t", "uniform", "--seeds", 3, cwd=tmp_path)
+    code, out, _ = lyceum(*again, cwd=tmp_path)
     assert code == 0
     assert "1 kept" in out
 
