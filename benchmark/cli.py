@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from benchmark.cli_boards import Local, ProtocolName, Runs, boards, console, submit
+from benchmark.cli_claims import claims
 from benchmark.cli_sweep import sweep
 from benchmark.errors import LyceumError, print_error
 
@@ -265,6 +266,7 @@ def check(
 
 
 app.add_typer(boards, name="leaderboard")
+app.add_typer(claims, name="claims")
 
 
 @app.command()

@@ -26,7 +26,7 @@ class Generator(SupervisedTask):
     - "box": a vector of parameters, of which ``examples`` examples are drawn anew, so that any
       teacher of boxes works. ``label``, ``prior`` and ``group`` are None.
     - "levels": the number of a level, 0..J-1, of which ``examples`` examples are drawn anew;
-      ``prior`` is the difficulty of the level, ``label`` is None.
+      ``prior`` is the difficulty of the level, ``group`` its number, ``label`` is None.
     - "items": one of a fixed set of examples, item i of level i mod J, for teachers that choose
       examples; ``group`` is the level, ``prior`` its difficulty. Items that equal a held-out input
       are drawn again, and left out after 20 tries.
@@ -67,6 +67,7 @@ class Generator(SupervisedTask):
             self.prior = self.difficulty(self.levels)[self.group]
         elif tasks == "levels":
             self.prior = self.difficulty(self.levels)
+            self.group = np.arange(len(self.levels))
 
     @classmethod
     def space_kind(cls, **options: Any) -> str:
