@@ -39,7 +39,7 @@ class Arm(Model):
 
 
 class Control(Arm):
-    """What a preset must beat; ``kind`` is a standard one, or "other" for a paper's own baseline."""
+    """What a preset must beat; the ``kind`` "other" is for a paper's own baselines."""
 
     kind: Literal[Standard, "other"]
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -37,19 +38,20 @@ tested, or why it is not. No file holds a result.
 - **Arms.** The preset and all its controls train under one protocol with the same seeds, at least
   ten. A seed decides training set, untrained student and evaluation, so arms are compared seed by
   seed. The learning rate belongs to the protocol and is the same for all.
-- **Controls.** *Uniform*: no curriculum. *Reverse*: the opposite direction. *Random order*: the same
-  pacing over a meaningless order. *Matched exposure*: each item as often as with the preset, but
-  spread evenly over time. *Matched compute*: the same cost. A control that is missing from a row has
-  its reason there (`lyceum claims show S11`). "Other" is a baseline of the paper itself.
+- **Controls.** *Uniform*: no curriculum. *Reverse*: the opposite direction. *Random order*: the
+  same pacing over a meaningless order. *Matched exposure*: each item as often as with the preset,
+  but spread evenly over time. *Matched compute*: the same cost. A control that is missing from a
+  row has its reason there (`lyceum claims show S11`). "Other" is a baseline of the paper itself.
 - **Effect.** The mean of preset minus the strongest control, the one with the highest mean, with a
   95 % bootstrap interval over seeds (expanded percentiles), in points: hundredths of the
-  protocol's normalised score. The final score is the mean of the last evaluations, never a best one.
-- **Established** is a difference whose interval excludes zero and whose p-value (Student's for pairs)
-  is below 0.05 after Holm's correction over the controls of the row.
-- **reproduced**: established above every control. **reproduced against uniform only**: above uniform,
-  not above every other. **reversed**: not so, and established below uniform or below the strongest
-  control. **null**: none of these. **not run yet**: records are missing. **not built yet**: the suite
-  lacks the named parts. **not testable in the small**: with the reason.
+  protocol's normalised score. The final score is the mean of the last evaluations, never a best
+  one.
+- **Established** is a difference whose interval excludes zero and whose p-value (Student's for
+  pairs) is below 0.05 after Holm's correction over the controls of the row.
+- **reproduced**: established above every control. **reproduced against uniform only**: above
+  uniform, not above every other. **reversed**: not so, and established below uniform or below the
+  strongest control. **null**: none of these. **not run yet**: records are missing. **not built
+  yet**: the suite lacks the named parts. **not testable in the small**: with the reason.
 - Every row is a family of its own: among twenty rows without any effect one would still be expected
   to show one somewhere.
 - A row says something about a small task that was built to be able to show the effect, not about
@@ -87,14 +89,22 @@ def cells(finding: Finding) -> tuple[str, ...]:
 
 
 def print_claims(console: Console, runs: Path | None) -> None:
-    """Print one line per paper."""
-    table = Table(title="Claims", title_justify="left", caption="lyceum claims show ID tells more")
-    for heading in HEADINGS[:-1]:
-        table.add_column(heading, overflow="fold", no_wrap=heading == "id")
-    for claim in load_claims():
-        table.add_row(*cells(judge(claim, runs))[:-1])
+    """Print one line per paper: what is tested as a table, then what is not and why."""
+    findings = [judge(claim, runs) for claim in load_claims()]
+    table = Table(title="Claims", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("id", "paper", *HEADINGS[2:-1]):
+        table.add_column(heading, no_wrap=heading in ("id", "task", "effect"))
+    for finding in findings:
+        if finding.claim.test is not None:
+            row = cells(finding)
+            table.add_row(row[0], finding.claim.title, finding.claim.test.preset.name, *row[3:-1])
     console.print(table)
-    console.print("lyceum claims run ID trains what a row lacks", highlight=False)
+    for finding in findings:
+        if finding.claim.test is None:
+            line = f"{finding.claim.id}  {finding.claim.title}: {finding.verdict}"
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
+    told = "lyceum claims show ID tells more, lyceum claims run ID trains what a row lacks"
+    console.print(f"\n{counts_text(findings)} {told}", highlight=False, soft_wrap=True)
 
 
 def markdown(findings: Iterable[Finding]) -> str:
@@ -139,7 +149,7 @@ def print_claim(console: Console, name: str, runs: Path | None) -> None:
     say(f"verdict: {finding.verdict}")
 
 
-def _print_test(console: Console, say, claim: Claim, finding: Finding) -> None:  # noqa: ANN001
+def _print_test(console: Console, say: Callable[..., None], claim: Claim, finding: Finding) -> None:
     test = claim.test
     counted = f", held-out tasks {test.held_out} only" if test.held_out else ""
     say(f"protocol: {test.protocol}, {test.measure} score{counted}, {test.seeds} paired seeds")

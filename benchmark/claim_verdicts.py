@@ -126,9 +126,7 @@ def verdict_on(contrasts: Iterable[Contrast]) -> str:
     return REVERSED if min(*plain, strongest.sign) < 0 else NULL
 
 
-def scores_of(
-    claim: Claim, arm: Arm, runs: Path | None, boards: Path = BOARDS
-) -> dict[int, float]:
+def scores_of(claim: Claim, arm: Arm, runs: Path | None, boards: Path = BOARDS) -> dict[int, float]:
     """The score of every recorded run of an arm by its seed; your own runs count before published.
 
     Raises:

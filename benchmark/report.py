@@ -20,6 +20,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from benchmark.board import interval_text, p_text, rank_text
+from benchmark.claim import load_claims
+from benchmark.claim_table import HEADINGS, cells
+from benchmark.claim_verdicts import judge
 from benchmark.errors import LyceumError
 from benchmark.plot_data import BAND_FROM, csv_row, t_half_width
 from benchmark.plot_styles import FAINT, score_label, styles_of, unit_label
@@ -46,10 +49,11 @@ Choices = list[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Site:
-    """Everything on the site: its boards, its teachers, and the file name of every page."""
+    """Everything on the site: boards, teachers, claims, and the file name of every page."""
 
     standings: list[Standing]
     teachers: list[TeacherPage]
+    claims: list[tuple[str, ...]]
     files: dict[str, dict[str, str]]
 
 
@@ -74,7 +78,8 @@ def write_report(out: Path, boards: Path, runs: Path | None = None) -> list[Path
         "protocols": _file_names(item.protocol.name for item in found),
         "teachers": _file_names(teacher.name for teacher in teachers),
     }
-    site = Site(found, teachers, files)
+    claims = [cells(judge(claim, runs, boards)) for claim in load_claims()]
+    site = Site(found, teachers, claims, files)
     index = _environment(site, "").get_template("index.html").render(_index(site))
     written = [_write(out / "index.html", index)]
     templates = _environment(site, "../")
@@ -197,6 +202,8 @@ def _index(site: Site) -> dict[str, Any]:
     return {
         "standings": site.standings,
         "teachers": site.teachers,
+        "claims": site.claims,
+        "claim_columns": HEADINGS,
         "runs": sum(len(entry.scores) for entry in entries),
         "kinds": KINDS,
         "knowledge": LEVELS,

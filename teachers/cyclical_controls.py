@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from teachers.cyclical import LEAST_LOSS, CCL
+from teachers.cyclical import CCL, LEAST_LOSS
 
 
 class CCLAnti(CCL):

@@ -1,9 +1,9 @@
 """One stratum of a pool after the other: levels with all topics mixed, or topic after topic.
 
-Lee et al., "Instruction Tuning with Human Curriculum", 2023, https://arxiv.org/abs/2310.09518: every
-item has a subject and a level of understanding. Interleaving goes through the levels and mixes all
-subjects within each; blocking goes through the subjects, and within each through its levels. It is
-one sweep over the data, at no extra cost.
+Lee et al., "Instruction Tuning with Human Curriculum", 2023, https://arxiv.org/abs/2310.09518:
+every item has a subject and a level of understanding. Interleaving goes through the levels and
+mixes all subjects within each; blocking goes through the subjects, and within each through its
+levels. It is one sweep over the data, at no extra cost.
 
 Departures from the paper: levels are the distinct values of the task's ``prior``, subjects its
 groups. A stratum gets the share of the budget that it has of the items and is passed again and

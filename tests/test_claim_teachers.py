@@ -57,7 +57,9 @@ def test_temperature_0_keeps_the_best_rated_or_the_worst():
     assert sorted(worst.selection) == list(range(5))
     # Two of three equal best ones: each of them sometimes stays out.
     pool = TaskSpace(spaces.Discrete(6), prior=np.array([0, 0, 0, 1, 1, 1.0]))
-    kept = [QualityTemperature(pool, seed=s, temperature=0, share=1 / 3).selection for s in range(9)]
+    kept = [
+        QualityTemperature(pool, seed=s, temperature=0, share=1 / 3).selection for s in range(9)
+    ]
     assert {item for selection in kept for item in selection} == {0, 1, 2}
 
 
