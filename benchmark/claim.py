@@ -1,4 +1,4 @@
-"""Claims of papers as data: one TOML file per paper in ``benchmark/claims``, read strictly.
+"""Claims of papers as data: a TOML file per row in ``benchmark/claims``, read strictly.
 
 A row is tested (protocol, preset, controls), or waits for parts that the suite lacks, or is not
 testable, with the reason. No row holds a result: verdicts are computed from records
@@ -106,9 +106,12 @@ class Waits(Model):
 
 
 class Claim(Model):
-    """One paper: what it claims in a sentence, and how this suite tests it, or why it does not."""
+    """One paper: what it claims in a sentence, and how this suite tests it, or why it does not.
 
-    id: Annotated[str, Field(pattern=r"^S[0-9]{2}$")]
+    An id with a letter, such as S22b, is a further row of the same paper.
+    """
+
+    id: Annotated[str, Field(pattern=r"^S[0-9]{2}[b-z]?$")]
     title: Line
     reference: Line
     claim: Text
@@ -209,7 +212,12 @@ def load_claims(names: list[str] | None = None, folder: Path = FOLDER) -> list[C
     """
     known = {path.stem: path for path in sorted(folder.glob("*.toml"))}
     for name in names or ():
-        if name.upper() not in known:
+        if _id(name) not in known:
             raise unknown("claim", name, known)
-    chosen = known if names is None else dict.fromkeys(name.upper() for name in names)
+    chosen = known if names is None else dict.fromkeys(map(_id, names))
     return [read_claim(known[name]) for name in chosen]
+
+
+def _id(name: str) -> str:
+    """What somebody means by s22b."""
+    return name[:1].upper() + name[1:].lower()

@@ -25,9 +25,9 @@ HEADINGS = ("id", "claim", "preset", "task", "strongest control", "effect", "ver
 PAGE = """# What becomes of the claims of the founding papers
 
 Written by `python -m benchmark.claim_table`, also to be had as `lyceum claims`. Every paper of the
-suite's founding list is a row; each row is a file of [benchmark/claims](../benchmark/claims) that
-says what is claimed, with which preset, under which protocol and against which controls it is
-tested, or why it is not. No file holds a result.
+suite's founding list has a row, some have more. Each row is a file of
+[benchmark/claims](../benchmark/claims) that says what is claimed, with which preset, under which
+protocol and against which controls it is tested, or why it is not. No file holds a result.
 
 {table}
 
@@ -125,9 +125,11 @@ def print_page() -> None:
 
 def counts_text(findings: Iterable[Finding]) -> str:
     """How many rows have which verdict, in a sentence."""
+    findings = list(findings)
+    papers = len({finding.claim.id[:3] for finding in findings})
     kinds = Counter(finding.verdict.split(":")[0].split(",")[0] for finding in findings)
     told = ", ".join(f"{number} {kind}" for kind, number in kinds.most_common())
-    return f"{kinds.total()} papers: {told}."
+    return f"{papers} papers, {kinds.total()} rows: {told}."
 
 
 def print_claim(console: Console, name: str, runs: Path | None) -> None:

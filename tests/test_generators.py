@@ -21,6 +21,7 @@ def test_the_three_kinds_of_task_space():
     assert isinstance(box.task_space, spaces.Box) and box.task_space.shape == (1,)
     assert box.label is box.prior is box.group is None
     assert levels.task_space == spaces.Discrete(12) and levels.label is None
+    assert levels.group.tolist() == list(range(12))
     assert np.all(np.diff(levels.prior) > 0) and 0 <= levels.prior.min() <= levels.prior.max() <= 1
     assert items.task_space.n == len(items.label) == len(items.group) == len(items.prior) <= 600
     assert np.array_equal(items.prior, levels.prior[items.group])

@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 
 from benchmark import leaderboard, record, submissions
+from benchmark.claim import load_claims
+from benchmark.claim_verdicts import judge
 from benchmark.commands import BOARDS
 from benchmark.errors import LyceumError
 from benchmark.metrics import curve
@@ -92,6 +94,13 @@ def test_every_board_and_every_teacher_has_its_page(real):
     index = Page(real / "index.html")
     for name in (*PUBLISHED, *teachers):
         assert name in index.text.replace("\u200b", "")
+
+
+def test_the_index_shows_every_row_of_claims_judged_by_its_own_boards(real):
+    text = Page(real / "index.html").text.replace("\u200b", "")
+    for claim in load_claims():
+        assert f"\n{claim.id}\n" in text and claim.title in text
+        assert judge(claim, boards=real.parent / "boards").verdict in text
 
 
 @pytest.mark.parametrize("where", ["real", "hostile"])
