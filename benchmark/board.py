@@ -254,6 +254,6 @@ def _cells(row: Row) -> list[str]:
         "–" if row.overhead is None else f"{row.overhead:.1%}",
         "–" if row.cpu_seconds is None else f"{row.cpu_seconds:.1f}",
         ", ".join(row.teacher.signals) or "–",
-        ", ".join(row.teacher.privileges) or "–",
+        ", ".join(row.teacher.flags) or "–",
         row.teacher.reference or "–",
     ]

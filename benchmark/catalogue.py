@@ -27,7 +27,8 @@ teacher does, its departures from the paper and its hyperparameters: `lyceum sho
 
 - **reads**: signals beyond task, score, success and length.
 - **privileges**: what a plain run does not have; a protocol must allow them, and boards print
-  them.
+  them. "changes the objective" and "changes the student": the student does not minimise plain
+  weighted cross-entropy, or is altered on the way (teachers/hooks.py); every protocol allows that.
 - **µs per task**: CPU microseconds per proposed task, updates included, over 10,000 episodes of
   2000 steps in two dimensions (pools: 20 passes over 1000 examples), one thread; asking the
   student is not included. 2000 steps of StumpTracks took {episode:,} in the same run. Measured by
@@ -72,7 +73,8 @@ def teacher_rows() -> list[tuple[str, ...]]:
             name,
             ", ".join(cls.spaces),
             ", ".join(cls.signals) or "scores only",
-            ", ".join(cls.privileges) or "none",
+            ", ".join([*cls.privileges, *(f"changes the {word}" for word in cls.changes)])
+            or "none",
             f"{costs[name]:.2g}" if costs[name] < 10 else f"{costs[name]:,.0f}",
             STATUS[name],
             cls.reference,

@@ -6,13 +6,16 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 
 from benchmark.conduct import Watch
 from benchmark.errors import TeacherError
 from benchmark.ledger import Ledger
+from students.base import SupervisedStudent
 from teachers.base import Outcomes, Proposal, Teacher
 from teachers.proposals import validate_proposal
 
@@ -30,6 +33,8 @@ class GuardedTeacher:
         self.seconds = seconds
         self.name = type(teacher).__name__
         self.weighs = callable(getattr(teacher, "weigh", None))
+        self.transforms = "objective" in teacher.changes
+        self.adjusts = "student" in teacher.changes
         self.watch = Watch()
 
     def prepare(self) -> bool:
@@ -74,6 +79,36 @@ class GuardedTeacher:
             )
         return weights
 
+    def transform_loss(
+        self, logits: torch.Tensor, targets: torch.Tensor, tasks: np.ndarray
+    ) -> torch.Tensor:
+        """Ask for the losses in place of cross-entropy; shape (n,), finite, with a graph."""
+        action = partial(self.teacher.transform_loss, logits, targets, tasks)
+        losses = self._call("transform_loss", action)
+        if (
+            not isinstance(losses, torch.Tensor)
+            or losses.shape != targets.shape
+            or not (losses.requires_grad and torch.isfinite(losses).all())
+        ):
+            raise TeacherError(
+                f"{self.name}.transform_loss() must return a tensor of {len(targets)} finite "
+                f"losses that depends on the logits, but returned {_in_words(losses)}"
+            )
+        return losses
+
+    def adjust(self, student: SupervisedStudent) -> None:
+        """Let the teacher set what it wants of the student."""
+        progress = self.ledger.progress
+        settings = self._call("adjust", lambda: dict(self.teacher.adjust(progress)))
+        try:
+            if not callable(getattr(student, "adjust", None)):
+                raise ValueError(f"{type(student).__name__} has no settings")
+            student.adjust(settings)
+        except (TypeError, ValueError) as error:
+            raise TeacherError(
+                f"{self.name} changes the student, but this one cannot follow: {error}"
+            ) from error
+
     def _call(self, method: str, action: Callable[[], Any]) -> Any:
         """Run ``action`` under the time limit and bill it; turn any exception into a sentence."""
         self.watch.before(self.ledger.teacher)
@@ -95,6 +130,14 @@ class GuardedTeacher:
             raise TeacherError(
                 f"{self.name}.{method}() failed: {type(error).__name__}: {error}"
             ) from error
+
+
+def _in_words(value: object) -> str:
+    if not isinstance(value, torch.Tensor):
+        return f"a {type(value).__name__}"
+    first = value.detach().ravel()[:3].tolist()
+    graph = "with" if value.requires_grad else "without"
+    return f"shape {tuple(value.shape)} {graph} a graph, beginning with {first}"
 
 
 class OutOfTime(BaseException):

@@ -31,6 +31,7 @@ class TeacherPage:
     spaces: list[str]
     signals: list[str]
     privileges: list[str]
+    changes: list[str]
     status: str
     results: list[tuple[Standing, Entry]]
     summary: str = ""
@@ -38,6 +39,11 @@ class TeacherPage:
     departures: list[Departure] = field(default_factory=list)
     hyperparameters: dict[str, Any] = field(default_factory=dict)
     source_sha256: str = ""
+
+    @property
+    def flags(self) -> list[str]:
+        """What sets it apart from a plain run, as boards say it."""
+        return [*self.privileges, *(f"changes the {word}" for word in self.changes)]
 
 
 def teacher_pages(found: Iterable[Standing]) -> list[TeacherPage]:
@@ -62,6 +68,7 @@ def _registered(name: str, results: list[tuple[Standing, Entry]]) -> TeacherPage
         spaces=list(cls.spaces),
         signals=list(cls.signals),
         privileges=list(cls.privileges),
+        changes=list(cls.changes),
         status=STATUS[name],
         results=results,
         summary=summary,
@@ -82,6 +89,7 @@ def _foreign(name: str, results: list[tuple[Standing, Entry]]) -> TeacherPage:
         spaces=[],
         signals=sorted({word for identity in told for word in identity.signals}),
         privileges=sorted({word for identity in told for word in identity.privileges}),
+        changes=sorted({word for identity in told for word in identity.changes}),
         status="not part of this suite",
         results=results,
     )

@@ -249,6 +249,7 @@ def _record_content(
             "arguments": request.identity["teacher_arguments"],
             "signals": list(teacher.signals),
             "privileges": list(teacher.privileges),
+            "changes": list(teacher.changes),
             "reference": teacher.reference[:300],
         },
         "seed": request.seed,

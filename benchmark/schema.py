@@ -97,7 +97,19 @@ class TeacherIdentity(Model):
     ]
     signals: list[Word]
     privileges: list[Word]
+    changes: list[Word] = Field(default_factory=list)
     reference: Line
+
+    @property
+    def flags(self) -> list[str]:
+        """What sets it apart from a plain run: its privileges, and what it changes."""
+        return [*self.privileges, *(f"changes the {word}" for word in self.changes)]
+
+    @model_serializer(mode="wrap")
+    def _without_none(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Who changes nothing but the tasks is written as before there was such a field."""
+        content = plain(self)
+        return content if self.changes else {k: v for k, v in content.items() if k != "changes"}
 
 
 class EvaluationRows(Model):

@@ -42,6 +42,7 @@ def _class_lines(name: str, kind: str) -> list[str]:
         facts = {"reference": cls.reference, "task spaces": ", ".join(cls.spaces)}
         facts |= {"reads": ", ".join(cls.signals) or "scores only"}
         facts |= {"privileges": ", ".join(cls.privileges) or "none"}
+        facts |= {"changes": ", ".join(f"the {word}" for word in cls.changes) or "nothing"}
         facts |= {"status": STATUS[name]} if name in STATUS else {}
         lines += [f"{fact}: {value}" for fact, value in facts.items()]
     options = public_hyperparameters(cls)

@@ -48,7 +48,7 @@ def board_table(board: Board) -> Table:
     for heading in ("area", "final", f"final vs\n{board.reference}"):
         table.add_column(Text(heading), no_wrap=len(board.reference) < 20)
     table.add_column("p", no_wrap=True)
-    if any(row.teacher.privileges for row in board.rows):
+    if any(row.teacher.flags for row in board.rows):
         table.add_column("privileges", overflow="fold", min_width=10, max_width=14)
     for row in board.rows:
         table.add_row(*_cells(board, row)[: len(table.columns)])
@@ -69,7 +69,7 @@ def _cells(board: Board, row: Row) -> list[Text]:
         Text(_plus_minus(row.final)),
         Text(difference),
         Text(p.removeprefix("p=").removeprefix("p")),
-        Text(", ".join(row.teacher.privileges)),
+        Text(", ".join(row.teacher.flags)),
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import replace
 from typing import Any
 
@@ -14,9 +15,10 @@ from benchmark.registry import describe, load, public_hyperparameters
 from environments.base import ProceduralEnv, SupervisedTask
 from environments.rugged_tasks import Ruggedness
 from teachers.base import PRIVILEGES, SIGNALS, Knowledge, TaskSpace, Teacher
+from teachers.hooks import undeclared
 
 SIGNALS_OF = {
-    "supervised": ("loss", "loss_after", "logits", "embedding"),
+    "supervised": ("loss", "loss_after", "logits", "embedding", "inputs"),
     "procedural": ("initial_observation", "trajectory"),
 }
 
@@ -69,6 +71,7 @@ def fitting_teacher(protocol: Protocol, name: str, arguments: dict[str, Any]) ->
         for entry in declared:
             if entry not in known:
                 raise unknown("declaration", entry, known)
+    _check_hooks(protocol, cls, label)
     given = SIGNALS_OF[protocol.task.kind]
     absent = [signal for signal in cls.signals if signal not in given]
     if absent:
@@ -87,6 +90,31 @@ def fitting_teacher(protocol: Protocol, name: str, arguments: dict[str, Any]) ->
         if argument not in known:
             raise unknown(f"option of {label}", argument, known)
     return cls
+
+
+def _check_hooks(protocol: Protocol, cls: type[Teacher], label: str) -> None:
+    """Refuse hooks that are not declared, or that this protocol's student cannot follow."""
+    fault = undeclared(cls)
+    if fault:
+        raise LyceumError(f"teacher {label}: {fault}")
+    if not cls.changes:
+        return
+    if protocol.task.kind != "supervised":
+        raise LyceumError(
+            f"teacher {label} changes the {cls.changes[0]}, which only supervised tasks allow; "
+            f"{protocol.name} is a {protocol.task.kind} one"
+        )
+    student = load("student", protocol.student.name)
+    follows = {
+        "objective": "slope" in inspect.signature(student.train).parameters,
+        "student": hasattr(student, "adjust"),
+    }
+    lacking = [word for word in cls.changes if not follows[word]]
+    if lacking:
+        raise LyceumError(
+            f"teacher {label} changes the {lacking[0]}, but the student of {protocol.name}, "
+            f"{protocol.student.name}, does not take that"
+        )
 
 
 def supervised_space(task: SupervisedTask) -> TaskSpace:

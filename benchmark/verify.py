@@ -168,7 +168,7 @@ class Verifier:
         cls = load("teacher", base)
         if source_sha256(cls) != teacher.source_sha256:
             return  # made with an older file, which may have declared something else
-        for what in ("signals", "privileges"):
+        for what in ("signals", "privileges", "changes"):
             if list(getattr(cls, what)) != getattr(teacher, what):
                 yield f"teacher.{what}: are not those of {base}"
 

@@ -27,14 +27,26 @@ class Transitions:
     next_observations: np.ndarray
 
 
-class Student(ABC):
+class Learner(ABC):
+    """What both kinds of student have in common; ``updates`` counts optimiser steps."""
+
+    updates: int = 0
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """Everything exact continuation needs: numbers, strings, arrays, dicts and lists."""
+
+    @abstractmethod
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue exactly where ``state_dict`` was taken."""
+
+
+class Student(Learner):
     """Learns from transitions of vectorised procedural worlds.
 
     The constructor takes ``(observation_space, action_space, *, num_envs, seed, device="cpu",
-    <hyperparameters with defaults>)``. ``updates`` counts optimiser steps.
+    <hyperparameters with defaults>)``.
     """
-
-    updates: int = 0
 
     @abstractmethod
     def act(self, observations: np.ndarray, explore: bool = True) -> np.ndarray:
@@ -55,7 +67,7 @@ class Student(ABC):
         """Return the estimated return (n,) of observations (n, *observation_shape), raw units."""
         raise NotImplementedError(f"{type(self).__name__} has no value function")
 
-    def keep_in(self, folder: Path) -> None:  # noqa: B027
+    def keep_in(self, folder: Path) -> None:
         """Keep what is large in files of ``folder`` from now on, so that states stay small.
 
         A student with a large memory may then let ``state_dict`` write what is new there and only
@@ -63,16 +75,10 @@ class Student(ABC):
         ``DamagedRows`` (students/journal.py) before it changes anything if they do not.
         """
 
-    @abstractmethod
-    def state_dict(self) -> dict[str, Any]:
-        """Everything exact continuation needs: numbers, strings, arrays, dicts and lists."""
-
-    @abstractmethod
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue exactly where ``state_dict`` was taken."""
-
 
 Weigh = Callable[[Mapping[str, np.ndarray]], np.ndarray]
+Slope = Callable[[np.ndarray, np.ndarray, np.ndarray | None], np.ndarray]
+Pair = tuple[np.ndarray, np.ndarray]  # inputs and targets
 
 
 class SupervisedStudent(ABC):
@@ -81,18 +87,21 @@ class SupervisedStudent(ABC):
     The constructor takes ``(input_shape, num_classes, *, seed, device="cpu", <hyperparameters>)``.
     """
 
-    updates: int = 0
-
     @abstractmethod
     def train(
-        self, inputs: np.ndarray, targets: np.ndarray, weigh: Weigh | None = None
+        self,
+        inputs: np.ndarray,
+        targets: np.ndarray,
+        weigh: Weigh | None = None,
+        slope: Slope | None = None,
     ) -> dict[str, np.ndarray]:
         """Take one optimiser step on inputs (n, *input_shape) float32 and targets (n,) int64.
 
-        ``weigh`` is called between forward and backward with detached "loss" (n,) and "logits"
-        (n, classes); it returns finite weights (n,) >= 0, and the objective is the mean of weight
-        x loss. All-zero weights skip the step. Returns "loss" (n,), "correct" (n,), "logits"
-        (n, classes) and "embedding" (n, width), all measured before the step.
+        ``weigh`` gets detached "loss" (n,) and "logits" (n, classes) between forward and backward
+        and returns finite weights (n,) >= 0; the objective is the mean of weight x loss, and zeros
+        skip the step. ``slope(logits, targets, weights or None)`` gives the gradient (n, classes)
+        of another objective by the logits. Returns cross-entropy "loss" (n,), "correct" (n,),
+        "logits" and "embedding" (n, width), all measured before the step.
         """
 
     @abstractmethod
@@ -104,17 +113,7 @@ class SupervisedStudent(ABC):
         self,
         inputs: np.ndarray,
         targets: np.ndarray,
-        reference: tuple[np.ndarray, np.ndarray],
+        reference: Pair,
         step: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Inner products (n,) of each example's gradient with ``reference``'s mean one, the latter
-        taken behind a step of gradient descent with coefficients ``step`` (n,), if given.
-        """
-
-    @abstractmethod
-    def state_dict(self) -> dict[str, Any]:
-        """Everything exact continuation needs: numbers, strings, arrays, dicts and lists."""
-
-    @abstractmethod
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue exactly where ``state_dict`` was taken."""
+        """Products (n,) of gradients with ``reference``'s mean one, after ``step`` (n,) if any."""

@@ -15,7 +15,7 @@ import torch
 from torch.nn import functional
 
 from students.architectures import ARCHITECTURES, build, of_head
-from students.base import SupervisedStudent, Weigh
+from students.base import Slope, SupervisedStudent, Weigh
 from students.rates import Rates
 
 # Finite-difference step along the unit gradient; in float64 the error is far below 0.1 %.
@@ -86,7 +86,7 @@ class Classifier(SupervisedStudent):
         self.num_classes = int(num_classes)
         self.device = _device(device)
         self.updates = 0
-        self.clip = clip
+        self.architecture, self.clip = architecture, clip
         self.rates = Rates(learning_rate, schedule, schedule_updates, decay_share)
         if architecture == "mlp":
             self._network: Any = Perceptron(self.input_shape, num_classes, hidden, heads)
@@ -106,7 +106,11 @@ class Classifier(SupervisedStudent):
         )
 
     def train(
-        self, inputs: np.ndarray, targets: np.ndarray, weigh: Weigh | None = None
+        self,
+        inputs: np.ndarray,
+        targets: np.ndarray,
+        weigh: Weigh | None = None,
+        slope: Slope | None = None,
     ) -> dict[str, np.ndarray]:
         """Take one optimiser step; see ``SupervisedStudent.train``.
 
@@ -122,15 +126,37 @@ class Classifier(SupervisedStudent):
             "embedding": _array(embedding),
         }
         report["correct"] = (report["logits"].argmax(axis=1) == targets).astype(np.float64)
-        if weigh is None:
+        weights = None
+        if weigh is not None:
+            # The teacher gets copies: what it does to them must not reach the graph.
+            weights = weigh({name: report[name].copy() for name in ("loss", "logits")})
+            weights = _checked_weights(weights, len(targets))
+            if not weights.any():
+                return report
+        if slope is not None:
+            gradient = slope(report["logits"].copy(), np.array(targets), weights)
+            self._step(logits, torch.from_numpy(gradient).to(self.device))
+        elif weights is None:
             self._step(losses.mean())
-            return report
-        # The teacher gets copies: what it does to them must not reach the graph.
-        weights = weigh({name: report[name].copy() for name in ("loss", "logits")})
-        weights = _checked_weights(weights, len(targets))
-        if weights.any():
+        else:
             self._step((losses * torch.from_numpy(weights).to(self.device)).mean())
         return report
+
+    def adjust(self, settings: Mapping[str, float]) -> None:
+        """Blur what each convolution gives from now on, with the deviation "smoothing" >= 0.
+
+        A filter of 3 x 3 pixels; 0 is none. It stays for prediction too.
+
+        Raises:
+            ValueError: another setting, another architecture, or a deviation below 0.
+        """
+        for name, value in settings.items():
+            if name != "smoothing" or self.architecture != "cnn" or not 0 <= value < np.inf:
+                raise ValueError(
+                    f"a classifier can only set 'smoothing' >= 0, and only of the architecture "
+                    f"cnn, but {name!r} is to be {value} with {self.architecture}"
+                )
+            self._network.network.body.smoothing = float(value)
 
     @torch.no_grad()
     def predict(self, inputs: np.ndarray) -> dict[str, np.ndarray]:
@@ -186,8 +212,10 @@ class Classifier(SupervisedStudent):
     def state_dict(self) -> dict[str, Any]:
         """Parameters and Adam's moments, each (number of parameters,), and the update count."""
         slots = self.optimizer.state.get(self.parameters, {})
+        convolves = self.architecture == "cnn"
         return {
             "updates": self.updates,
+            **({"smoothing": self._network.network.body.smoothing} if convolves else {}),
             "parameters": _array(self.parameters).copy(),
             "optimizer": {name: _array(value).copy() for name, value in slots.items()},
         }
@@ -205,6 +233,8 @@ class Classifier(SupervisedStudent):
                 f"{self.parameters.numel()}; was it saved with other layer widths?"
             )
         self.updates = int(state["updates"])
+        if self.architecture == "cnn":
+            self.adjust({"smoothing": float(state.get("smoothing", 0.0))})
         self.parameters.copy_(torch.from_numpy(values))
         slots = {
             name: torch.tensor(value, dtype=torch.float32, device=self.device)
@@ -214,9 +244,10 @@ class Classifier(SupervisedStudent):
         if slots:
             self.optimizer.state[self.parameters] = slots
 
-    def _step(self, objective: torch.Tensor) -> None:
+    def _step(self, objective: torch.Tensor, gradient: torch.Tensor | None = None) -> None:
+        """Descend a number, or what has this ``gradient`` by the tensor ``objective``."""
         self.parameters.grad.zero_()  # autograd adds to it through the leaves' views
-        objective.backward()
+        objective.backward(gradient)
         if self.clip and (length := float(self.parameters.grad.norm())) > self.clip:
             self.parameters.grad.mul_(self.clip / length)
         self.optimizer.param_groups[0]["lr"] = self.rates(self.updates)

@@ -11,6 +11,7 @@ import numpy as np
 from gymnasium import spaces
 
 SIGNALS = ("loss", "loss_after", "logits", "embedding", "initial_observation", "trajectory")
+SIGNALS += ("inputs",)  # of a supervised student
 PRIVILEGES = ("probe", "value_function", "reference_model", "validation_labels", "groups")
 PRIVILEGES += ("prior", "noise_rate", "knowledge:low", "knowledge:high")
 
@@ -59,8 +60,7 @@ class Outcomes:
     """How n proposed tasks went, as a struct of arrays; late, partial and unordered is normal.
 
     ``proposal`` counts proposed tasks from 0; ``score`` (higher is better), ``success`` (0 or 1)
-    and ``length`` (environment steps; 1 per example) have shape (n,). A declared signal is an
-    attribute of its own name; touching an undeclared one raises ``AttributeError``.
+    and ``length`` (steps; 1 per example) have shape (n,). Declared signals are attributes.
     """
 
     proposal: np.ndarray
@@ -85,14 +85,14 @@ class Teacher:
     """Decides what a student trains on next: one class, two methods.
 
     Hyperparameters are keywords with defaults; out-of-range values raise ``ValueError``. ``memory``
-    names what is saved beside the generator. A teacher may also have ``weigh(batch) -> (n,)`` (of
-    "tasks" and detached "loss" and "logits") and ``prepare()``, once before the first proposal.
+    names the attributes to be saved. Optional methods (``weigh`` ...): teachers/hooks.py.
     """
 
     reference: ClassVar[str] = ""  # paper, year, link
     spaces: ClassVar[tuple[str, ...]] = ("box", "discrete")  # kinds of task space it can teach
     signals: ClassVar[tuple[str, ...]] = ()
     privileges: ClassVar[tuple[str, ...]] = ()
+    changes: ClassVar[tuple[str, ...]] = ()  # beside the tasks: "objective", "student"
     memory: ClassVar[tuple[str, ...]] = ()
     probe: Any = None  # handed over before the first proposal to those that declare it
 

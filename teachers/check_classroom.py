@@ -89,6 +89,7 @@ class Pupil:
             "logits": np.stack([np.log(np.maximum(chance, 1e-9)), np.zeros(n), -loss], axis=1),
             "embedding": np.concatenate([observation, 1.0 - observation], axis=1),
             "initial_observation": observation,
+            "inputs": np.stack([observation[:, 0], np.sin(np.arange(n))], axis=1),
             "trajectory": trajectories(observation, score, length),
         }
 
@@ -110,6 +111,17 @@ def trajectories(observation: np.ndarray, score: np.ndarray, length: np.ndarray)
             "terminated": True,
         }
     return traces
+
+
+def leaves(tasks: np.ndarray, logits: np.ndarray) -> tuple[Any, Any, np.ndarray]:
+    """What ``transform_loss`` is given: logits (n, 3) with a graph, targets (n,), a copy of tasks.
+
+    The target of an item is the remainder of its number by three, as its label is.
+    """
+    import torch  # most teachers need no torch to be checked
+
+    leaf = torch.tensor(np.clip(logits, -50, 50), dtype=torch.float32, requires_grad=True)
+    return leaf, torch.from_numpy(np.asarray(tasks, dtype=np.int64) % 3), np.array(tasks)
 
 
 class FakeProbe:
@@ -222,8 +234,8 @@ class Lesson:
         facts = self.pupil.practise(tasks)
         if feedback is not None:
             feedback(facts)
-        if hasattr(self.teacher, "weigh") and isinstance(self.pupil.space, spaces.Discrete):
-            self.teacher.weigh({"tasks": tasks, "loss": facts["loss"], "logits": facts["logits"]})
+        if isinstance(self.pupil.space, spaces.Discrete):
+            self.train_with_hooks(tasks, facts)
         signals = {name: facts[name] for name in self.teacher.signals}
         return WatchedOutcomes(
             proposal=numbers,
@@ -234,6 +246,20 @@ class Lesson:
             signals=WatchedSignals(signals, self.touched),
             touched=self.touched,
         )
+
+    def train_with_hooks(self, tasks: np.ndarray, facts: dict[str, np.ndarray]) -> None:
+        """Ask every hook that the teacher defines, in the order of the real loop."""
+        if hasattr(self.teacher, "adjust"):
+            self.teacher.adjust(min(1.0, self.proposed / self.horizon))
+        if hasattr(self.teacher, "weigh"):
+            self.teacher.weigh(self.batch(tasks, facts))
+        if hasattr(self.teacher, "transform_loss"):
+            self.teacher.transform_loss(*leaves(tasks, facts["logits"]))
+
+    def batch(self, tasks: np.ndarray, facts: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """What ``weigh`` is given."""
+        names = ("loss", "logits", *(["inputs"] if "inputs" in self.teacher.signals else []))
+        return {"tasks": tasks, **{name: facts[name] for name in names}}
 
     def step(self, count: int, feedback: Feedback | None = None) -> Proposal:
         """Propose, practise and observe once; return a copy of the proposal."""

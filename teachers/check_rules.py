@@ -12,7 +12,8 @@ import numpy as np
 from gymnasium import spaces
 
 from teachers.base import PRIVILEGES, SIGNALS, Outcomes, Proposal, TaskSpace
-from teachers.check_classroom import SPACES, Lesson, Room, same_proposals
+from teachers.check_classroom import SPACES, Lesson, Room, leaves, same_proposals
+from teachers.hooks import undeclared
 from teachers.proposals import validate_proposal
 
 Rule = Callable[[Room], Any]
@@ -119,6 +120,7 @@ def check_class_facts(room: Room) -> None:
         unknown = [name for name in stated if name not in known]
         assert not unknown, f"`{fact}` holds {unknown}; known are {', '.join(known)}"
     assert cls.spaces, "`spaces` must name at least one kind of task space"
+    assert not (fault := undeclared(cls)), fault
 
 
 @only(*MAIN)
@@ -285,7 +287,7 @@ def check_weigh_is_valid(room: Room) -> None:
     for _ in range(24):
         tasks = lesson.step(25).tasks
         facts = lesson.pupil.facts(tasks)
-        batch = {"tasks": tasks, "loss": facts["loss"], "logits": facts["logits"]}
+        batch = lesson.batch(tasks, facts)
         before = copy.deepcopy(batch)
         weights = np.asarray(lesson.teacher.weigh(batch))
         assert weights.shape == (25,), f"weigh() returned shape {weights.shape}; expected (25,)"
@@ -294,6 +296,46 @@ def check_weigh_is_valid(room: Room) -> None:
         )
         assert all(np.array_equal(batch[name], before[name]) for name in before), (
             "weigh() changed the batch"
+        )
+
+
+@only("discrete-40")
+def check_transform_loss_is_valid(room: Room) -> None:
+    """transform_loss(), where defined, returns finite losses (n,) with a finite gradient."""
+    if not hasattr(room.cls, "transform_loss"):
+        raise unittest.SkipTest("the teacher does not change the objective")
+    import torch
+
+    lesson = room.lesson()
+    for _ in range(24):
+        tasks = lesson.step(25).tasks
+        logits, targets, given = leaves(tasks, lesson.pupil.facts(tasks)["logits"])
+        losses = lesson.teacher.transform_loss(logits, targets, given)
+        assert isinstance(losses, torch.Tensor) and losses.shape == (len(tasks),), (
+            f"transform_loss() must return a tensor ({len(tasks)},)"
+        )
+        assert torch.isfinite(losses).all(), "transform_loss() returned losses that are not finite"
+        assert losses.requires_grad, "transform_loss() lost the graph of the logits"
+        (slope,) = torch.autograd.grad(losses.sum(), logits, allow_unused=True)
+        assert slope is not None and torch.isfinite(slope).all(), (
+            "the gradient of transform_loss() by the logits is missing or not finite"
+        )
+        assert np.array_equal(given, tasks), "transform_loss() changed the tasks"
+
+
+@only("discrete-40")
+def check_adjust_is_valid(room: Room) -> None:
+    """adjust(progress), where defined, returns finite numbers by name, all through the budget."""
+    if not hasattr(room.cls, "adjust"):
+        raise unittest.SkipTest("the teacher does not change the student")
+    teacher = room.lesson().teacher
+    for progress in (0.0, 0.3, 0.5, 1.0):
+        settings = teacher.adjust(progress)
+        assert isinstance(settings, dict) and all(isinstance(name, str) for name in settings), (
+            f"adjust() must return a dict of numbers by name, not {settings!r}"
+        )
+        assert np.isfinite([float(value) for value in settings.values()]).all(), (
+            f"adjust({progress}) returned settings that are not finite: {settings}"
         )
 
 
@@ -313,4 +355,6 @@ PROPOSAL_RULES: tuple[Rule, ...] = (
     check_observe_returns_nothing,
     check_outcomes_are_not_modified,
     check_weigh_is_valid,
+    check_transform_loss_is_valid,
+    check_adjust_is_valid,
 )

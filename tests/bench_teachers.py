@@ -28,6 +28,7 @@ from tests.bench_worlds import cpu_seconds
 COSTS = Path(__file__).parents[1] / "benchmark" / "teacher_costs.json"
 EPISODES, STEPS, TOGETHER = 10_000, 2000, 16
 EXAMPLES, PASSES, BATCH = 1000, 20, 32
+HOOKS = ("prepare", "weigh", "transform_loss", "adjust")
 
 
 class Stopwatch:
@@ -93,7 +94,7 @@ def cost(cls: type[Teacher]) -> float:
     lesson.horizon = rounds * count
     if lesson.teacher.probe is not None:
         teacher.probe = TimedProbe(teacher.probe)
-    for name in ("prepare", "propose", "weigh", "observe"):
+    for name in ("propose", "observe", *HOOKS):
         if hasattr(teacher, name):
             setattr(teacher, name, watch.wrap(getattr(teacher, name)))
     for _ in range(rounds):

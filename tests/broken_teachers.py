@@ -6,6 +6,7 @@ import numpy as np
 from gymnasium import spaces
 
 from teachers.base import PRIVILEGES, SIGNALS, Proposal, Teacher
+from teachers.hooks import CHANGES
 
 
 class Sound(Teacher):
@@ -43,6 +44,7 @@ class ReadsEverything(Sound):
 
     signals = SIGNALS
     privileges = PRIVILEGES
+    changes = CHANGES
 
     def __init__(self, task_space, *, seed, knowledge=None):
         super().__init__(task_space, seed=seed, knowledge=knowledge)
@@ -70,7 +72,14 @@ class ReadsEverything(Sound):
         self.shift = float(self.shift + 1e-3 * values.mean()) % 1.0
 
     def weigh(self, batch):
+        assert batch["inputs"].ndim == 2
         return 1.0 / (1.0 + batch["loss"] + np.abs(batch["logits"]).sum(axis=1))
+
+    def transform_loss(self, logits, targets, tasks):
+        return (logits - targets[:, None]).square().sum(dim=1) + len(tasks)
+
+    def adjust(self, progress):
+        return {"smoothing": 1.0 - progress}
 
 
 TWINS: dict[type[Teacher], set[str]] = {}
@@ -286,6 +295,49 @@ class CentresScoresInPlace(Sound):
 class NegativeWeigh(Sound):
     def weigh(self, batch):
         return -batch["loss"]
+
+
+@fails("check_transform_loss_is_valid")
+class LosesTheGraph(Sound):
+    changes = ("objective",)
+
+    def transform_loss(self, logits, targets, tasks):
+        return logits.detach().sum(dim=1)
+
+
+@fails("check_transform_loss_is_valid")
+class OneLossForAll(Sound):
+    changes = ("objective",)
+
+    def transform_loss(self, logits, targets, tasks):
+        return logits.sum()
+
+
+@fails("check_transform_loss_is_valid")
+class EndlessSlope(Sound):
+    changes = ("objective",)
+
+    def transform_loss(self, logits, targets, tasks):
+        return (logits[:, 0] - logits[:, 0]).sqrt()
+
+
+@fails("check_adjust_is_valid")
+class AdjustsToNothing(Sound):
+    changes = ("student",)
+
+    def adjust(self, progress):
+        return {"smoothing": np.nan if progress > 0.4 else 1.0}
+
+
+@fails("check_class_facts")
+class HidesAHook(Sound):
+    def transform_loss(self, logits, targets, tasks):
+        return logits.sum(dim=1)
+
+
+@fails("check_class_facts")
+class BoastsOfAHook(Sound):
+    changes = ("student",)
 
 
 @fails("check_weigh_is_valid")

@@ -70,8 +70,8 @@ class Lesson:
         loop = BatchLoop(guarded, self.student, task, self.ledger, self, 0, 32, 4)
         plain = loop.weigher
 
-        def weigher(tasks, weights):
-            rule = plain(tasks, weights)
+        def weigher(tasks, weights, inputs):
+            rule = plain(tasks, weights, inputs)
             if rule is None:
                 self.given.append(np.ones(len(tasks)))
                 return None

@@ -14,6 +14,7 @@ from benchmark.evaluate import MASTERY, cross_entropy, examples, per_task
 from benchmark.guard import GuardedTeacher
 from benchmark.ledger import Ledger
 from benchmark.loops.listener import Listener
+from benchmark.objective import objective
 from environments.base import SupervisedTask
 from students.base import SupervisedStudent
 
@@ -61,6 +62,10 @@ class BatchLoop:
             tasks = chosen[owner]
             every = None if proposal.weights is None else np.asarray(proposal.weights)[owner]
 
+            # A teacher that changes the student does so now.
+            if self.teacher.adjusts:
+                self.teacher.adjust(self.student)
+
             # The student trains on the examples, batch by batch, in the order of the proposal.
             reports, asked = [], self.ledger.questions
             with self.ledger.charge("student"):
@@ -69,8 +74,12 @@ class BatchLoop:
                         size = start  # asking while it weighed, the teacher spent the rest
                         break
                     part = slice(start, start + self.batch_size)
-                    weigh = self.weigher(tasks[part], None if every is None else every[part])
-                    report = self.student.train(inputs[part], targets[part], weigh)
+                    weights = None if every is None else every[part]
+                    weigh = self.weigher(tasks[part], weights, inputs[part])
+                    more = self.objective(tasks[part])
+                    report = self.student.train(inputs[part], targets[part], weigh, **more)
+                    if "inputs" in self.signals:
+                        report["inputs"] = inputs[part]
                     if "loss_after" in self.signals:
                         report["loss_after"] = self.loss_after(inputs[part], targets[part])
                     reports.append(report)
@@ -88,7 +97,13 @@ class BatchLoop:
         """Whether nothing is left once ``trained`` presentations of this proposal are paid."""
         return self.ledger.spent + trained >= self.ledger.total
 
-    def weigher(self, tasks: np.ndarray, weights: np.ndarray | None) -> Callable | None:
+    def objective(self, tasks: np.ndarray) -> dict[str, Any]:
+        """What else the student is told of a batch: the teacher's own objective, if it has one."""
+        return {"slope": objective(self.teacher, tasks)} if self.teacher.transforms else {}
+
+    def weigher(
+        self, tasks: np.ndarray, weights: np.ndarray | None, inputs: np.ndarray
+    ) -> Callable | None:
         """Combine the proposal's weights and the teacher's ``weigh`` into one normalised rule."""
         if weights is None and not self.teacher.weighs:
             return None
@@ -96,7 +111,10 @@ class BatchLoop:
         def weigh(batch: dict[str, np.ndarray]) -> np.ndarray:
             total = np.ones(len(tasks)) if weights is None else weights
             if self.teacher.weighs:
-                total = total * self.teacher.weigh({**batch, "tasks": tasks})
+                told = {**batch, "tasks": tasks}
+                if "inputs" in self.signals:
+                    told["inputs"] = inputs.copy()  # the student has yet to train on its own
+                total = total * self.teacher.weigh(told)
             mean = total.mean()
             return total / mean if mean > 0 else total
 
